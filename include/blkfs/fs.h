@@ -191,7 +191,7 @@ struct fs_type {
 extern const struct fs_type ext4_fs_type;
 extern const struct fs_type raw_fs_type;
 
-/* The control tree as a file system; without a device. */
+/* The control tree (attr_root()) as a file system, without a device. */
 int __must_check control_fs_create(struct fs **out);
 
 #endif
