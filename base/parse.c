@@ -108,7 +108,8 @@ int parse_i64(const char *text, int64_t lo, int64_t hi, int64_t *out)
 }
 
 /* Compares without the one '\n' that @text may end with. */
-static bool is_word(const char *text, const char *word, int (*compare)(const char *, const char *, size_t))
+static bool is_word(const char *text, const char *word,
+		    int (*compare)(const char *, const char *, size_t))
 {
 	size_t len = strlen(word);
 
@@ -121,7 +122,7 @@ int parse_bool(const char *text, bool *out)
 		const char *word;
 		bool value;
 	} words[] = {
-		{ "0", false }, { "1", true },	{ "n", false },	  { "y", true },
+		{ "0", false },	 { "1", true },	  { "n", false },   { "y", true },
 		{ "no", false }, { "yes", true }, { "off", false }, { "on", true },
 	};
 

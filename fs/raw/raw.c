@@ -56,9 +56,16 @@ static int raw_getattr(struct fs *fs, uint64_t ino, struct fs_stat *out)
 
 	if (ino != FS_ROOT_INO && ino != RAW_DISK_INO)
 		return -ENOENT;
-	*out = (struct fs_stat){ .ino = ino, .generation = 1, .uid = raw->uid, .gid = raw->gid,
-				 .atime = born, .mtime = born, .ctime = born, .btime = born,
-				 .has_btime = true, .blksize = RAW_IO_SIZE_HINT };
+	*out = (struct fs_stat){ .ino = ino,
+				 .generation = 1,
+				 .uid = raw->uid,
+				 .gid = raw->gid,
+				 .atime = born,
+				 .mtime = born,
+				 .ctime = born,
+				 .btime = born,
+				 .has_btime = true,
+				 .blksize = RAW_IO_SIZE_HINT };
 	if (ino == FS_ROOT_INO) {
 		out->mode = S_IFDIR | 0755;
 		out->nlink = 2;
@@ -99,7 +106,9 @@ static int raw_statfs(struct fs *fs, struct fs_statfs *out)
 {
 	uint32_t bsize = raw_of(fs)->io.block_bytes;
 
-	*out = (struct fs_statfs){ .bsize = bsize, .frsize = bsize, .files = 2,
+	*out = (struct fs_statfs){ .bsize = bsize,
+				   .frsize = bsize,
+				   .files = 2,
 				   .namelen = FS_NAME_MAX,
 				   .blocks = bdev_nr_bytes(fs->bdev) / bsize };
 	return 0;
@@ -249,7 +258,9 @@ static int raw_mount(struct block_device *bdev, const struct fs_mount_opts *opts
 		free(raw);
 		return err;
 	}
-	raw->fs = (struct fs){ .ops = &raw_ops, .type = raw_fs_type.name, .bdev = bdev,
+	raw->fs = (struct fs){ .ops = &raw_ops,
+			       .type = raw_fs_type.name,
+			       .bdev = bdev,
 			       .is_read_only = opts->is_read_only || bdev->bd_read_only,
 			       .is_cacheable = true };
 	raw->uid = geteuid();

@@ -77,7 +77,8 @@ int raw_io_read(struct raw_io *rio, uint64_t off, void *buf, size_t len)
 		uint64_t from = round_down(off, rio->block_bytes);
 		size_t part = min_t(size_t, len, RAW_BOUNCE_BYTES - (off - from));
 
-		err = transfer(rio, REQ_OP_READ, from, bounce, round_up(off + part, rio->block_bytes) - from);
+		err = transfer(rio, REQ_OP_READ, from, bounce,
+			       round_up(off + part, rio->block_bytes) - from);
 		if (err)
 			break;
 		memcpy(to, bounce + (off - from), part);
@@ -93,7 +94,8 @@ int raw_io_read(struct raw_io *rio, uint64_t off, void *buf, size_t len)
 static int write_part(struct raw_io *rio, blk_opf_t opf, uint64_t off, const void *from, size_t len,
 		      char *bounce)
 {
-	uint64_t start = round_down(off, rio->block_bytes), end = round_up(off + len, rio->block_bytes);
+	uint64_t start = round_down(off, rio->block_bytes),
+		 end = round_up(off + len, rio->block_bytes);
 	uint64_t last = end - rio->block_bytes;
 	int err = 0;
 
@@ -147,7 +149,8 @@ int raw_io_write(struct raw_io *rio, blk_opf_t opf, uint64_t off, const void *bu
 
 static int zero_range(struct raw_io *rio, uint64_t off, uint64_t len, bool is_kept)
 {
-	uint64_t first = round_up(off, rio->block_bytes), end = round_down(off + len, rio->block_bytes);
+	uint64_t first = round_up(off, rio->block_bytes),
+		 end = round_down(off + len, rio->block_bytes);
 	int err = 0;
 
 	if (first >= end)

@@ -22,8 +22,8 @@ struct raw_io {
 	struct block_device *bdev;
 	uint32_t block_bytes; /* the device's logical block */
 	struct range_lock ranges;
-	char *bounces;		   /* RAW_BOUNCES buffers in one piece */
-	uint32_t bounces_free;	   /* bit set: free [atomic] */
+	char *bounces;	       /* RAW_BOUNCES buffers in one piece */
+	uint32_t bounces_free; /* bit set: free [atomic] */
 	struct rt_waitqueue bounce_wait;
 };
 

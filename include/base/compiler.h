@@ -67,7 +67,7 @@
 							    typeof(((type *)0)->member)) ||        \
 				       __builtin_types_compatible_p(typeof(*(ptr)), void),         \
 			       "container_of: pointer is not to that member");                     \
-		(type *)((char *)(uintptr_t)(ptr) - offsetof(type, member));                       \
+		(type *)((char *)(uintptr_t)(ptr)-offsetof(type, member));                         \
 	})
 
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -111,8 +111,8 @@
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 
 /* blkfs_assert_fail - say what did not hold, through the log's last lines, and abort(). */
-void blkfs_assert_fail(const char *expr, const char *file, int line, const char *func) __noreturn
-	__cold;
+void blkfs_assert_fail(const char *expr, const char *file, int line,
+		       const char *func) __noreturn __cold;
 
 #define blkfs_assert(cond)                                                                         \
 	(likely(cond) ? (void)0 : blkfs_assert_fail(#cond, __FILE__, __LINE__, __func__))

@@ -66,7 +66,10 @@ struct log_ratelimit {
 	uint64_t begin_ns;	    /* [log lock] of this interval */
 };
 
-#define LOG_RATELIMIT_INIT { .interval_ns = 5000000000ULL, .burst_nr = 10 }
+#define LOG_RATELIMIT_INIT                                                                         \
+	{                                                                                          \
+		.interval_ns = 5000000000ULL, .burst_nr = 10                                       \
+	}
 
 /*
  * log_ratelimit_ok - may this message be written?

@@ -50,7 +50,7 @@ enum {
 	BLK_STS_RESV_CONFLICT,
 	BLK_STS_MEDIUM,
 	BLK_STS_PROTECTION,
-	BLK_STS_RESOURCE,     /* from queue_rq only: the core asks again later */
+	BLK_STS_RESOURCE, /* from queue_rq only: the core asks again later */
 	BLK_STS_IOERR,
 	BLK_STS_DM_REQUEUE,
 	BLK_STS_AGAIN,	      /* REQ_NOWAIT and it would have had to wait */
@@ -60,7 +60,7 @@ enum {
 	BLK_STS_ZONE_ACTIVE_RESOURCE,
 	BLK_STS_OFFLINE,
 	BLK_STS_DURATION_LIMIT,
-	BLK_STS_INVAL,	      /* misaligned, or beyond a limit that a bio cannot be split to */
+	BLK_STS_INVAL, /* misaligned, or beyond a limit that a bio cannot be split to */
 	BLK_STS_NR,
 };
 
@@ -92,18 +92,18 @@ enum req_op {
 #define REQ_OP_MASK ((1u << REQ_OP_BITS) - 1)
 
 enum {
-	REQ_SYNC = 1u << 8,	   /* somebody waits for it */
-	REQ_META = 1u << 9,	   /* metadata */
+	REQ_SYNC = 1u << 8, /* somebody waits for it */
+	REQ_META = 1u << 9, /* metadata */
 	REQ_PRIO = 1u << 10,
 	REQ_NOMERGE = 1u << 11,
-	REQ_IDLE = 1u << 12,	   /* anticipate more after it */
-	REQ_FUA = 1u << 13,	   /* on the medium before it completes */
-	REQ_PREFLUSH = 1u << 14,   /* what completed before it reaches the medium first */
-	REQ_RAHEAD = 1u << 15,	   /* may fail at any time */
+	REQ_IDLE = 1u << 12,	 /* anticipate more after it */
+	REQ_FUA = 1u << 13,	 /* on the medium before it completes */
+	REQ_PREFLUSH = 1u << 14, /* what completed before it reaches the medium first */
+	REQ_RAHEAD = 1u << 15,	 /* may fail at any time */
 	REQ_BACKGROUND = 1u << 16,
-	REQ_NOWAIT = 1u << 17,	   /* BLK_STS_AGAIN rather than sleep */
+	REQ_NOWAIT = 1u << 17, /* BLK_STS_AGAIN rather than sleep */
 	REQ_POLLED = 1u << 18,
-	REQ_NOUNMAP = 1u << 19,	   /* WRITE_ZEROES: keep the blocks allocated */
+	REQ_NOUNMAP = 1u << 19, /* WRITE_ZEROES: keep the blocks allocated */
 	REQ_INTEGRITY = 1u << 20,
 	REQ_SWAP = 1u << 21,
 };
@@ -281,7 +281,7 @@ static inline void bio_iter_advance(const struct bio *bio, struct bvec_iter *it,
 
 /* Each piece of memory of @bio, from its iterator on: struct bio_vec @bv, struct bvec_iter @it. */
 #define bio_for_each_vec(bv, bio, it)                                                              \
-	for ((it) = (bio)->bi_iter; (it).bi_size && ((bv) = bio_iter_vec((bio), (it)), 1);        \
+	for ((it) = (bio)->bi_iter; (it).bi_size && ((bv) = bio_iter_vec((bio), (it)), 1);         \
 	     bio_iter_advance((bio), &(it), (bv).bv_len))
 
 static inline void bio_list_init(struct bio_list *bl)

@@ -34,7 +34,7 @@ enum blk_features {
  */
 struct queue_limits {
 	uint32_t features;
-	uint64_t seg_boundary_mask; /* a segment does not cross it; ~0: none */
+	uint64_t seg_boundary_mask;  /* a segment does not cross it; ~0: none */
 	uint64_t virt_boundary_mask; /* gaps between segments only on it; 0: none */
 	uint32_t max_hw_sectors;
 	uint32_t max_sectors;	   /* <= max_hw_sectors */
@@ -124,7 +124,8 @@ void blk_finish_plug(struct blk_plug *plug);
 int __must_check bdev_rw(struct block_device *bdev, blk_opf_t opf, sector_t sector, void *buf,
 			 size_t len_bytes);
 int __must_check blkdev_issue_flush(struct block_device *bdev);
-int __must_check blkdev_issue_discard(struct block_device *bdev, sector_t sector, sector_t nr_sects);
+int __must_check blkdev_issue_discard(struct block_device *bdev, sector_t sector,
+				      sector_t nr_sects);
 /*
  * Zeros that read back as zeros, by WRITE_ZEROES, or by writing where the device has none.
  * Fails: -EOPNOTSUPP with BLKDEV_ZERO_NOFALLBACK where the device has none.

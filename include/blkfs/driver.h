@@ -106,16 +106,16 @@ struct blk_mq_tag_set {
 	struct blk_mq_queue_map map[HCTX_MAX_TYPES];
 	unsigned int nr_maps; /* 0: 1 */
 	unsigned int nr_hw_queues;
-	unsigned int queue_depth;   /* tags of one hardware queue, reserved ones included */
+	unsigned int queue_depth; /* tags of one hardware queue, reserved ones included */
 	unsigned int reserved_tags;
-	unsigned int cmd_size;	    /* bytes of pdu behind each request */
-	uint64_t timeout_ns;	    /* 0: 30 s */
-	uint32_t flags;		    /* BLK_MQ_F_* */
+	unsigned int cmd_size; /* bytes of pdu behind each request */
+	uint64_t timeout_ns;   /* 0: 30 s */
+	uint32_t flags;	       /* BLK_MQ_F_* */
 	void *driver_data;
-	struct blk_mq_tags **tags;  /* blk/: one a hardware queue */
-	struct list_head tag_list;  /* blk/: the queues that share it */
-	struct rt_timer timer;	    /* blk/: the one timer for all deadlines */
-	void *core;		    /* blk/ */
+	struct blk_mq_tags **tags; /* blk/: one a hardware queue */
+	struct list_head tag_list; /* blk/: the queues that share it */
+	struct rt_timer timer;	   /* blk/: the one timer for all deadlines */
+	void *core;		   /* blk/ */
 };
 
 /* Preallocates all tags and requests. Context: task. -EINVAL, -ENOMEM. */
@@ -162,15 +162,15 @@ typedef void (*rq_end_io_t)(struct request *rq, blk_status_t status);
 
 enum rq_flags {
 	RQF_STARTED = 1 << 1,
-	RQF_FLUSH_SEQ = 1 << 2,	   /* a step of the flush machinery */
+	RQF_FLUSH_SEQ = 1 << 2, /* a step of the flush machinery */
 	RQF_MIXED_MERGE = 1 << 3,
-	RQF_DONTPREP = 1 << 4,	   /* the driver prepared it; a requeue keeps that */
-	RQF_SCHED_TAGS = 1 << 5,   /* has a scheduler tag */
-	RQF_USE_SCHED = 1 << 6,	   /* goes through the elevator */
+	RQF_DONTPREP = 1 << 4,	 /* the driver prepared it; a requeue keeps that */
+	RQF_SCHED_TAGS = 1 << 5, /* has a scheduler tag */
+	RQF_USE_SCHED = 1 << 6,	 /* goes through the elevator */
 	RQF_FAILED = 1 << 7,
 	RQF_QUIET = 1 << 8,
 	RQF_IO_STAT = 1 << 9,
-	RQF_HASHED = 1 << 10,	   /* in the elevator's merge hash */
+	RQF_HASHED = 1 << 10, /* in the elevator's merge hash */
 	RQF_STATS = 1 << 11,
 	RQF_SPECIAL_PAYLOAD = 1 << 12,
 	RQF_TIMED_OUT = 1 << 13,
@@ -184,8 +184,8 @@ struct request {
 
 	blk_opf_t cmd_flags;
 	uint32_t rq_flags;
-	int tag;	  /* the driver's command number; -1: none yet */
-	int internal_tag; /* the scheduler's; -1: no elevator */
+	int tag;	     /* the driver's command number; -1: none yet */
+	int internal_tag;    /* the scheduler's; -1: no elevator */
 	uint32_t generation; /* counts uses of this tag */
 
 	uint32_t data_len; /* bytes left */
@@ -202,8 +202,8 @@ struct request {
 	uint16_t reactor;    /* of the submitter; its completion runs there */
 	uint32_t state;	     /* enum mq_rq_state [atomic] */
 
-	uint64_t alloc_time_ns; /* G: got the request */
-	uint64_t start_time_ns; /* Q: first bio queued */
+	uint64_t alloc_time_ns;	   /* G: got the request */
+	uint64_t start_time_ns;	   /* Q: first bio queued */
 	uint64_t io_start_time_ns; /* D: given to the driver */
 	uint64_t deadline_ns;
 	uint64_t timeout_ns; /* 0: the tag set's */
@@ -211,8 +211,8 @@ struct request {
 	struct hlist_node_like {
 		struct request *next;
 		struct request **pprev;
-	} hash;			 /* blk/: merge hash */
-	struct rb_node rb_node;	 /* elevators: sorted by sector */
+	} hash;			/* blk/: merge hash */
+	struct rb_node rb_node; /* elevators: sorted by sector */
 	union {
 		void *elv_priv[3]; /* elevators */
 		struct {	   /* blk/flush.c: never at the same time as an elevator */

@@ -17,11 +17,11 @@
 
 /* What the mount options say of any driver; 0: the driver's default. */
 struct drv_config {
-	const char *name;	    /* disk name for logs and attr files */
+	const char *name; /* disk name for logs and attr files */
 	unsigned int hw_queues;
 	unsigned int queue_depth;
 	bool is_read_only;
-	struct attr_dir *attrs;	    /* where the disk publishes; NULL: nowhere */
+	struct attr_dir *attrs; /* where the disk publishes; NULL: nowhere */
 };
 
 /* null: completes what it is given without doing it. Reads leave memory as it is. */
@@ -29,7 +29,7 @@ struct null_config {
 	uint64_t size_bytes;
 	uint32_t logical_block_size; /* 0: 512 */
 	bool has_write_cache, has_fua;
-	uint64_t completion_ns;	     /* 0: inside queue_rq */
+	uint64_t completion_ns; /* 0: inside queue_rq */
 };
 int __must_check null_disk_create(const struct drv_config *dc, const struct null_config *nc,
 				  struct gendisk **out);
@@ -43,8 +43,8 @@ struct mem_config {
 	uint64_t size_bytes;
 	uint32_t logical_block_size; /* 0: 512 */
 	bool has_write_cache, has_fua;
-	uint64_t latency_ns;	     /* mean; 0: completes in the same turn */
-	uint8_t *medium;	     /* start from these size_bytes (copied); NULL: zeros */
+	uint64_t latency_ns; /* mean; 0: completes in the same turn */
+	uint8_t *medium;     /* start from these size_bytes (copied); NULL: zeros */
 };
 int __must_check mem_disk_create(const struct drv_config *dc, const struct mem_config *mc,
 				 struct gendisk **out);

@@ -44,7 +44,7 @@ struct fs_stat {
 	struct fs_time atime, mtime, ctime, btime;
 	uint32_t mode, nlink, uid, gid, blksize;
 	uint32_t rdev_major, rdev_minor;
-	uint32_t flags;	     /* FS_*_FL as chattr shows them */
+	uint32_t flags; /* FS_*_FL as chattr shows them */
 	bool has_btime;
 };
 
@@ -63,9 +63,16 @@ struct fs_statfs {
 
 /* Which members of struct fs_stat a setattr carries. */
 enum {
-	FS_SET_MODE = 1 << 0, FS_SET_UID = 1 << 1, FS_SET_GID = 1 << 2, FS_SET_SIZE = 1 << 3,
-	FS_SET_ATIME = 1 << 4, FS_SET_MTIME = 1 << 5, FS_SET_CTIME = 1 << 6,
-	FS_SET_ATIME_NOW = 1 << 7, FS_SET_MTIME_NOW = 1 << 8, FS_SET_KILL_SUID = 1 << 9,
+	FS_SET_MODE = 1 << 0,
+	FS_SET_UID = 1 << 1,
+	FS_SET_GID = 1 << 2,
+	FS_SET_SIZE = 1 << 3,
+	FS_SET_ATIME = 1 << 4,
+	FS_SET_MTIME = 1 << 5,
+	FS_SET_CTIME = 1 << 6,
+	FS_SET_ATIME_NOW = 1 << 7,
+	FS_SET_MTIME_NOW = 1 << 8,
+	FS_SET_KILL_SUID = 1 << 9,
 };
 
 /*
@@ -75,8 +82,8 @@ enum {
 struct fs_io {
 	uint64_t off;
 	size_t len;
-	struct iovec iov; /* one piece, page aligned, iov_len >= len */
-	bool is_direct;	  /* the application opened with O_DIRECT: hold it to the alignment */
+	struct iovec iov;	/* one piece, page aligned, iov_len >= len */
+	bool is_direct;		/* the application opened with O_DIRECT: hold it to the alignment */
 	bool is_sync, is_dsync; /* O_SYNC, O_DSYNC: durable before the answer */
 	bool is_writeback;	/* from the kernel's page cache */
 	struct fs_cred cred;
@@ -121,8 +128,7 @@ struct fs_ops {
 	int (*fsyncdir)(struct fs *fs, struct fs_file *dir, bool is_datasync);
 	int (*fallocate)(struct fs *fs, struct fs_file *file, int mode, off_t off, off_t len);
 	int (*setattr)(struct fs *fs, uint64_t ino, struct fs_file *file, unsigned int set,
-		       const struct fs_stat *attr, const struct fs_cred *cred,
-		       struct fs_stat *out);
+		       const struct fs_stat *attr, const struct fs_cred *cred, struct fs_stat *out);
 	int (*create)(struct fs *fs, uint64_t dir, const char *name, size_t name_len, mode_t mode,
 		      int flags, const struct fs_cred *cred, struct fs_stat *out,
 		      struct fs_file **file);
@@ -137,8 +143,7 @@ struct fs_ops {
 	int (*unlink)(struct fs *fs, uint64_t dir, const char *name, size_t name_len);
 	int (*rmdir)(struct fs *fs, uint64_t dir, const char *name, size_t name_len);
 	int (*rename)(struct fs *fs, uint64_t dir, const char *name, size_t name_len,
-		      uint64_t new_dir, const char *new_name, size_t new_len,
-		      unsigned int flags);
+		      uint64_t new_dir, const char *new_name, size_t new_len, unsigned int flags);
 	int (*setxattr)(struct fs *fs, uint64_t ino, const char *name, const void *value,
 			size_t size, int flags);
 	int (*removexattr)(struct fs *fs, uint64_t ino, const char *name);
@@ -157,7 +162,7 @@ struct fs {
 	const char *type; /* "ext4", "raw", "control" */
 	struct block_device *bdev;
 	bool is_read_only;
-	bool has_fixed_content;	/* nobody changes it behind the kernel: caches may live long */
+	bool has_fixed_content; /* nobody changes it behind the kernel: caches may live long */
 	/* false: attributes and entries must be asked each time, reads bypass the page cache */
 	bool is_cacheable;
 	const struct fs_front_ops *front_ops; /* set by the front before the first op */
@@ -169,12 +174,12 @@ enum fs_errors { FS_ERRORS_DEFAULT, FS_ERRORS_CONTINUE, FS_ERRORS_REMOUNT_RO, FS
 /* Mount options that a file system understands, parsed and checked by the command line. */
 struct fs_mount_opts {
 	bool is_read_only;
-	bool norecovery;       /* also as noload */
+	bool norecovery; /* also as noload */
 	bool is_discard;
 	bool is_nobarrier;
-	bool is_fakeroot;      /* every inode owned by uid/gid below */
-	uint64_t sb_block;     /* sb=, in 1 KiB units; 0: the primary */
-	uint64_t cache_bytes;  /* metadata cache; 0: 32 MiB */
+	bool is_fakeroot;     /* every inode owned by uid/gid below */
+	uint64_t sb_block;    /* sb=, in 1 KiB units; 0: the primary */
+	uint64_t cache_bytes; /* metadata cache; 0: 32 MiB */
 	enum fs_errors errors;
 	struct attr_dir *attrs; /* where it publishes fs/...; NULL: nowhere */
 };

@@ -10,15 +10,15 @@
 #define BLKFS_LOCK_ORDER_H
 
 enum rt_lock_rank {
-	LOCK_RANK_MOUNT = 10,	  /* fs/fuse: mode changes, unmount */
-	LOCK_RANK_CONTROL = 20,	  /* fs/control: one writer of control files at a time */
+	LOCK_RANK_MOUNT = 10,	/* fs/fuse: mode changes, unmount */
+	LOCK_RANK_CONTROL = 20, /* fs/control: one writer of control files at a time */
 	LOCK_RANK_RENAME = 30,
 	LOCK_RANK_INODE_PARENT = 40,
 	LOCK_RANK_INODE = 50,	  /* names, attributes, size */
 	LOCK_RANK_INODE_MAP = 60, /* block map; held by data I/O for reading */
 	LOCK_RANK_JOURNAL = 70,
-	LOCK_RANK_BUFFER = 80,	  /* one metadata buffer while it is read */
-	LOCK_RANK_QUEUE = 90,	  /* blk: elevator switch, limits, freeze */
+	LOCK_RANK_BUFFER = 80, /* one metadata buffer while it is read */
+	LOCK_RANK_QUEUE = 90,  /* blk: elevator switch, limits, freeze */
 	LOCK_RANK_LEAF = 100,
 };
 

@@ -33,20 +33,20 @@ struct reactor;
 enum { RT_REACTORS_MAX = 64 };
 
 struct rt_config {
-	unsigned int reactors_nr;    /* 0: one for each CPU of the affinity mask */
-	unsigned int ring_entries;   /* submission entries of each ring; 0: 1024 */
-	unsigned int spin_us;	     /* longest spin before a reactor sleeps; 0: never spin */
-	unsigned int offload_nr;     /* threads for what blocks; 0: 2 */
-	unsigned int tasks_max;	     /* tasks of one reactor; 0: 4096 */
-	size_t task_stack_bytes;     /* without the guard page; 0: 64 KiB */
-	bool is_unpinned;	     /* leave the threads where the scheduler puts them */
+	unsigned int reactors_nr;  /* 0: one for each CPU of the affinity mask */
+	unsigned int ring_entries; /* submission entries of each ring; 0: 1024 */
+	unsigned int spin_us;	   /* longest spin before a reactor sleeps; 0: never spin */
+	unsigned int offload_nr;   /* threads for what blocks; 0: 2 */
+	unsigned int tasks_max;	   /* tasks of one reactor; 0: 4096 */
+	size_t task_stack_bytes;   /* without the guard page; 0: 64 KiB */
+	bool is_unpinned;	   /* leave the threads where the scheduler puts them */
 };
 
 struct rt_sim_config {
 	uint64_t seed;
-	unsigned int reactors_nr;  /* 0: 1 */
-	uint64_t steps_max;	   /* end the run with -ETIME after so many choices; 0: 100 million */
-	uint64_t io_latency_ns;	   /* mean latency of an rt_io; 0: 100 us */
+	unsigned int reactors_nr; /* 0: 1 */
+	uint64_t steps_max;	/* end the run with -ETIME after so many choices; 0: 100 million */
+	uint64_t io_latency_ns; /* mean latency of an rt_io; 0: 100 us */
 	size_t task_stack_bytes;
 };
 
@@ -140,11 +140,11 @@ struct task {
 	struct bio_list *bio_list; /* blk/: bios submitted below a stacked submit_bio */
 	struct rt_ioctx ioc;	   /* the front that started the task */
 	const char *name;
-	struct list_head rt_node;  /* blk/rt: ready list, idle pool */
+	struct list_head rt_node; /* blk/rt: ready list, idle pool */
 	unsigned int reactor;
-	unsigned int rt_state;	   /* blk/rt, [atomic] */
-	void *rt_wait;		   /* blk/rt: what it sleeps on, for dumps */
-	unsigned int locks_held;   /* debug builds: the lock order check */
+	unsigned int rt_state;	 /* blk/rt, [atomic] */
+	void *rt_wait;		 /* blk/rt: what it sleeps on, for dumps */
+	unsigned int locks_held; /* debug builds: the lock order check */
 	void *locks[8];
 };
 
@@ -367,16 +367,17 @@ void rt_offload_start(struct rt_offload *o);
 /* ---- I/O on the reactor's ring -------------------------------------------------------------- */
 
 enum rt_io_op {
-	RT_IO_READ,	 /* preadv2 */
-	RT_IO_WRITE,	 /* pwritev2 */
-	RT_IO_FSYNC,	 /* fdatasync with RT_IO_DATASYNC */
+	RT_IO_READ,  /* preadv2 */
+	RT_IO_WRITE, /* pwritev2 */
+	RT_IO_FSYNC, /* fdatasync with RT_IO_DATASYNC */
 	RT_IO_FALLOCATE,
 	RT_IO_POLL,	 /* one shot: completes when fd has poll_events */
 	RT_IO_URING_CMD, /* IORING_OP_URING_CMD, 80 byte command area */
 };
 
 enum rt_io_flags {
-	RT_IO_INLINE = 1 << 0,	 /* READ/WRITE: call it in place (memory speed); done still comes later */
+	RT_IO_INLINE =
+		1 << 0, /* READ/WRITE: call it in place (memory speed); done still comes later */
 	RT_IO_DATASYNC = 1 << 1,
 	RT_IO_NOWAIT_FIRST = 1 << 2, /* try in place with RWF_NOWAIT, then the ring */
 };
