@@ -40,19 +40,29 @@ struct attr_dir *attr_root(void);
 
 /*
  * attr_dir_add - a directory @name ("queue", or a path "mq/0") below @parent with the files of
- * @attrs. Missing directories on the path are made and stay until their last child goes.
+ * @attrs. Missing directories on the path are made and stay until their last child goes; one that
+ * was made so may be added in its own name later.
  * The strings and @attrs live as long as the directory; @name is copied.
  * Fails: -EEXIST, -ENOMEM, -EINVAL (a name with '/' in an attr, or empty).
  */
 int __must_check attr_dir_add(struct attr_dir *parent, const char *name, const struct attr *attrs,
 			      size_t attrs_nr, void *obj, struct attr_dir **out);
 
-/* More files in an existing directory (two rooms may fill queue/). Gone with the directory. */
+/* More files in an existing directory (two rooms may fill queue/). Gone with the directory, or by
+ * attr_dir_unfill, which takes the same @attrs and @obj back. */
 int __must_check attr_dir_fill(struct attr_dir *dir, const struct attr *attrs, size_t attrs_nr,
 			       void *obj);
+void attr_dir_unfill(struct attr_dir *dir, const struct attr *attrs, void *obj);
 
-/* Removes the directory with all below it. NULL is nothing. */
+/* Removes the directory with all below it. NULL is nothing; the root is emptied and stays. */
 void attr_dir_del(struct attr_dir *dir);
+
+/*
+ * attr_set_pause - how an unregister that meets a running show or store waits: @pause is called
+ * until none is left. Without it the thread blocks, which must not happen to a thread that the
+ * show itself needs to go on.
+ */
+void attr_set_pause(void (*pause)(void));
 
 /* ---- for renderers ------------------------------------------------------------------------ */
 
@@ -64,10 +74,10 @@ struct attr_info {
 
 /* @path relative to the root, "" for it. 0, -ENOENT, -ENOTDIR. name in @out is the path's tail. */
 int __must_check attr_lookup(const char *path, struct attr_info *out);
-/* The entry numbered @ino: its path is put in @path. -ENOENT when it is gone. */
+/* The entry numbered @ino: its path is put in @path. -ENOENT when it is gone, -ENAMETOOLONG. */
 int __must_check attr_path_of(uint64_t ino, char *path, size_t path_size, struct attr_info *out);
-/* Calls @emit for each entry of a directory, in name order of numbers and letters; it may not
- * register. A non-zero return of @emit ends the walk and is returned. */
+/* Calls @emit for each entry that a directory has at this moment, "hctx9" before "hctx10"; no lock
+ * is held. A non-zero return of @emit ends the walk and is returned. -ENOENT, -ENOTDIR, -ENOMEM. */
 int __must_check attr_list(const char *path, int (*emit)(void *ctx, const struct attr_info *info),
 			   void *ctx);
 /* -EISDIR, -ENOENT, -EACCES (no show / no store), or what show/store answered. */
