@@ -173,7 +173,7 @@ enum bio_flags {
 	BIO_CHAIN = 1 << 1,    /* bi_remaining counts */
 	BIO_QUIET = 1 << 2,    /* no log line on error */
 	BIO_REMAPPED = 1 << 3, /* bi_sector counts from the whole disk already */
-	BIO_TRACKED = 1 << 4,  /* accounted at submit */
+	BIO_TRACKED = 1 << 4,  /* holds up a freeze until it ends */
 };
 
 struct bio {
@@ -191,9 +191,10 @@ struct bio {
 	void *bi_private;
 	uint16_t bi_vcnt;
 	uint16_t bi_max_vecs;
-	uint64_t bi_ino; /* whose data it is, for traces; 0: unknown */
+	uint16_t bi_pool_reactor; /* whose part of bi_pool it came from */
+	uint64_t bi_ino;	  /* whose data it is, for traces; 0: unknown */
 	struct bio_vec *bi_io_vec;
-	struct bio_pool *bi_pool;
+	struct bio_pool *bi_pool; /* NULL: the caller's memory */
 };
 
 struct bio_list {

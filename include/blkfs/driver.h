@@ -34,7 +34,7 @@ struct request;
 
 enum hctx_type { HCTX_TYPE_DEFAULT, HCTX_TYPE_READ, HCTX_TYPE_POLL, HCTX_MAX_TYPES };
 
-/* What a driver may read of a hardware queue; the rest is blk/'s. */
+/* What a driver may read of a hardware queue; from tags on it is blk/'s. */
 struct blk_mq_hw_ctx {
 	struct request_queue *queue;
 	unsigned int queue_num;
@@ -42,6 +42,11 @@ struct blk_mq_hw_ctx {
 	void *driver_data; /* init_hctx fills it */
 	uint64_t reactors; /* mask of the reactors that may run it */
 	unsigned int nr_ctx;
+	struct blk_mq_tags *tags;	/* the driver's */
+	struct blk_mq_tags *sched_tags; /* the elevator's; NULL: none */
+	void *sched_data;		/* the elevator's */
+	bool is_stopped;		/* [atomic] by the driver */
+	uint32_t nr_active;		/* [atomic] tags held, counted on shared sets only */
 };
 
 struct blk_mq_queue_map {
@@ -65,7 +70,9 @@ struct blk_mq_ops {
 	blk_status_t (*queue_rq)(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd);
 	/* Optional. Ring the doorbell: the batch ended without a `last`. */
 	void (*commit_rqs)(struct blk_mq_hw_ctx *hctx);
-	/* Optional, both or none. A budget (device-wide slot) before dispatch; token or -1. */
+	/* Optional, both or none. A device-wide slot taken before queue_rq: a token, or -1 when there
+	 * is none (asked again when a request of @q ends). The core gives it back when the request
+	 * has ended or was not taken. Any reactor, several at once. */
 	int (*get_budget)(struct request_queue *q);
 	void (*put_budget)(struct request_queue *q, int token);
 	/* Optional. On the submitter's reactor after blk_mq_complete_request(); it must end the
@@ -84,10 +91,9 @@ struct blk_mq_ops {
 	void (*exit_request)(struct blk_mq_tag_set *set, struct request *rq, unsigned int hctx_idx);
 	/* Optional. Fills set->map[]; default spreads reactors evenly. */
 	void (*map_queues)(struct blk_mq_tag_set *set);
-	/* Optional. The limits or the elevator are about to know a request's pdu is stale. */
+	/* Optional. @rq was refused by queue_rq after it was prepared (RQF_DONTPREP) and will be
+	 * merged or freed without being sent: undo the preparation. */
 	void (*cleanup_rq)(struct request *rq);
-	/* Optional. More than nr_requests says the driver can take no more. */
-	bool (*busy)(struct request_queue *q);
 	/* Optional. The disk is going: no request is left; free what create made. Context: task. */
 	void (*free_disk)(struct gendisk *disk);
 };
@@ -128,8 +134,9 @@ struct gendisk {
 	char disk_name[32];
 	struct request_queue *queue;
 	struct block_device part0;
-	const struct blk_mq_ops *ops;
-	void *private_data;	    /* the driver's */
+	const struct blk_mq_ops *ops;		    /* NULL: a device without requests */
+	const struct block_device_operations *fops; /* NULL: one with requests */
+	void *private_data;			    /* the driver's */
 	struct attr_dir *attr_root; /* where queue/, mq/ ... are published; NULL: nowhere */
 };
 
@@ -149,6 +156,20 @@ void del_gendisk(struct gendisk *disk);
 
 /* From now on new I/O ends with BLK_STS_OFFLINE; what is in flight ends as the driver says. */
 void blk_mark_disk_dead(struct gendisk *disk);
+
+/*
+ * A device without requests: every bio goes to submit_bio, which sends it, or bios made of it, on
+ * to other devices and sees to its end. Context of submit_bio: task; what it submits is queued on
+ * the task and sent after it returned, so nothing recurses; bios it needs come from its own pool.
+ */
+struct block_device_operations {
+	void (*submit_bio)(struct bio *bio);
+	/* Optional. The disk is going: free what create made. Context: task. */
+	void (*free_disk)(struct gendisk *disk);
+};
+int __must_check blk_alloc_disk(const struct block_device_operations *fops,
+				const struct queue_limits *lim, sector_t capacity, const char *name,
+				void *private_data, struct attr_dir *attrs, struct gendisk **out);
 
 void set_capacity(struct gendisk *disk, sector_t sectors);
 sector_t get_capacity(const struct gendisk *disk);
@@ -177,6 +198,10 @@ enum rq_flags {
 	RQF_RESV = 1 << 14,
 };
 
+/*
+ * One command for a driver. Fields belong to the core; a driver reads what the helpers below do not
+ * say. [reactor] of the submitter, but while an elevator with a home or a driver owns the request.
+ */
 struct request {
 	struct request_queue *q;
 	struct blk_mq_ctx *mq_ctx;
@@ -186,32 +211,33 @@ struct request {
 	uint32_t rq_flags;
 	int tag;	     /* the driver's command number; -1: none yet */
 	int internal_tag;    /* the scheduler's; -1: no elevator */
-	uint32_t generation; /* counts uses of this tag */
+	uint32_t generation; /* counts uses of this memory */
 
 	uint32_t data_len; /* bytes left */
 	sector_t sector;
 	struct bio *bio, *biotail;
 
-	struct list_head queuelist; /* where it waits: plug and dispatch lists, elevators' FIFOs */
-	struct request *rq_next;    /* batches */
+	struct list_head queuelist; /* where it waits: software queue, dispatch list, FIFOs */
+	struct request *rq_next;    /* plug, batches, done list */
 	uint16_t nr_phys_segments;
 	uint16_t nr_discard_segments;
 	uint16_t ioprio;
 	uint8_t write_hint;
 	blk_status_t status; /* valid from blk_mq_complete_request() on */
 	uint16_t reactor;    /* of the submitter; its completion runs there */
-	uint32_t state;	     /* enum mq_rq_state [atomic] */
+	uint8_t state;	     /* enum mq_rq_state [atomic] */
+	int budget_token;    /* -1: none */
 
-	uint64_t alloc_time_ns;	   /* G: got the request */
-	uint64_t start_time_ns;	   /* Q: first bio queued */
+	uint64_t start_time_ns;	   /* Q and G: first bio queued, got the request */
 	uint64_t io_start_time_ns; /* D: given to the driver */
-	uint64_t deadline_ns;
-	uint64_t timeout_ns; /* 0: the tag set's */
+	uint64_t deadline_ns;	   /* [atomic] */
+	uint64_t timeout_ns;	   /* 0: the tag set's */
+	struct block_device *part; /* whose statistics it counts in */
 
-	struct hlist_node_like {
-		struct request *next;
-		struct request **pprev;
-	} hash;			/* blk/: merge hash */
+	rq_end_io_t end_io; /* NULL: end the bios */
+	void *end_io_data;
+
+	struct list_head hash;	/* the elevator's merge hash (RQF_HASHED) */
 	struct rb_node rb_node; /* elevators: sorted by sector */
 	union {
 		void *elv_priv[3]; /* elevators */
@@ -221,10 +247,7 @@ struct request {
 		};
 	};
 	struct list_head flush_node; /* blk/flush.c */
-
-	rq_end_io_t end_io; /* NULL: end the bios */
-	void *end_io_data;
-	struct rt_msg msg; /* blk/: the way back to the submitter's reactor */
+	struct rt_msg msg;	     /* blk/: the way to another reactor */
 };
 
 /* The driver's own bytes of a request (tag_set.cmd_size), behind it in memory. */
@@ -278,7 +301,10 @@ void blk_mq_start_request(struct request *rq);
 void blk_mq_complete_request(struct request *rq, blk_status_t status);
 void blk_mq_complete_request_foreign(struct request *rq, blk_status_t status);
 
-/* Ends the request: bios, statistics, tag. On the submitter's reactor (from ops->complete). */
+/*
+ * Ends the request: bios, statistics, tag; or, if it has an end_io, calls that, whose owner then
+ * frees it or ends it again without. On the submitter's reactor (from ops->complete).
+ */
 void blk_mq_end_request(struct request *rq, blk_status_t status);
 
 /* Back to the head of the queue (a retry); it is sent again by blk_mq_kick_requeue_list(). */
