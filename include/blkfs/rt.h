@@ -413,7 +413,8 @@ struct rt_io {
 	void (*done)(struct rt_io *io);
 	int32_t res;
 	uint64_t big_cqe[2];
-	struct list_head rt_node; /* blk/rt */
+	struct list_head rt_node;  /* blk/rt */
+	struct task *rt_waiter;	   /* blk/rt: who is in rt_io_wait() */
 };
 
 /* Goes to the kernel with the turn's one io_uring_enter. */
