@@ -103,12 +103,12 @@ int __must_check rt_publish(struct attr_dir *root);
 
 /* ---- time and randomness ------------------------------------------------------------------ */
 
+uint64_t rt_now_thread(void); /* the slow half of rt_now() */
+
 /* Monotonic; read once at each stage of a turn, so that a stamp costs a load. Any context; a
  * thread gets the clock itself. */
 static inline uint64_t rt_now(void)
 {
-	extern uint64_t rt_now_thread(void);
-
 	return likely(rt_this_reactor != RT_NO_REACTOR) ? rt_this_now_ns : rt_now_thread();
 }
 
@@ -413,8 +413,8 @@ struct rt_io {
 	void (*done)(struct rt_io *io);
 	int32_t res;
 	uint64_t big_cqe[2];
-	struct list_head rt_node;  /* blk/rt */
-	struct task *rt_waiter;	   /* blk/rt: who is in rt_io_wait() */
+	struct list_head rt_node; /* blk/rt */
+	struct task *rt_waiter;	  /* blk/rt: who is in rt_io_wait() */
 };
 
 /* Goes to the kernel with the turn's one io_uring_enter. */
