@@ -11,6 +11,16 @@ void histogram_init(struct histogram *hist)
 	memset(hist, 0, sizeof(*hist));
 }
 
+void histogram_reset(struct histogram *hist)
+{
+	WRITE_ONCE(hist->values_nr, 0);
+	WRITE_ONCE(hist->sum_ns, 0);
+	WRITE_ONCE(hist->min_ns, 0);
+	WRITE_ONCE(hist->max_ns, 0);
+	for (unsigned int b = 0; b < HISTOGRAM_BUCKETS_NR; b++)
+		WRITE_ONCE(hist->buckets[b], 0);
+}
+
 uint64_t histogram_bucket_last(unsigned int bucket)
 {
 	unsigned int shift;
@@ -25,15 +35,18 @@ uint64_t histogram_bucket_last(unsigned int bucket)
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
-	if (from->values_nr == 0)
+	uint64_t values_nr = READ_ONCE(from->values_nr);
+	uint64_t min_ns = READ_ONCE(from->min_ns);
+
+	if (values_nr == 0)
 		return;
-	if (into->values_nr == 0 || from->min_ns < into->min_ns)
-		into->min_ns = from->min_ns;
-	into->max_ns = max(into->max_ns, from->max_ns);
-	into->values_nr += from->values_nr;
-	into->sum_ns += from->sum_ns;
+	if (into->values_nr == 0 || min_ns < into->min_ns)
+		into->min_ns = min_ns;
+	into->max_ns = max(into->max_ns, READ_ONCE(from->max_ns));
+	into->values_nr += values_nr;
+	into->sum_ns += READ_ONCE(from->sum_ns);
 	for (unsigned int b = 0; b < HISTOGRAM_BUCKETS_NR; b++)
-		into->buckets[b] += from->buckets[b];
+		into->buckets[b] += READ_ONCE(from->buckets[b]);
 }
 
 uint64_t histogram_mean(const struct histogram *hist)

@@ -6,7 +6,8 @@
  * the value recorded; below 32 ns it is exact. What is above HISTOGRAM_MAX_NS (about 18 minutes)
  * counts in the last bucket; max_ns remembers it as it was.
  *
- * Locks: none; one writer a histogram, histogram_merge() brings several together.
+ * Locks: none; one writer a histogram, histogram_merge() brings several together and may run while
+ * @from is written: every field is whole, the fields together are of about the same moment.
  */
 #ifndef BASE_HISTOGRAM_H
 #define BASE_HISTOGRAM_H
@@ -30,6 +31,9 @@ struct histogram {
 
 void histogram_init(struct histogram *hist);
 
+/* histogram_reset - the same by its writer, while others may read it. */
+void histogram_reset(struct histogram *hist);
+
 /* histogram_bucket - the bucket that @value_ns belongs to. */
 static inline unsigned int histogram_bucket(uint64_t value_ns)
 {
@@ -47,13 +51,15 @@ uint64_t histogram_bucket_last(unsigned int bucket);
 
 static inline void histogram_record(struct histogram *hist, uint64_t value_ns)
 {
+	uint64_t *bucket = &hist->buckets[histogram_bucket(value_ns)];
+
 	if (hist->values_nr == 0 || value_ns < hist->min_ns)
-		hist->min_ns = value_ns;
+		WRITE_ONCE(hist->min_ns, value_ns);
 	if (value_ns > hist->max_ns)
-		hist->max_ns = value_ns;
-	hist->values_nr++;
-	hist->sum_ns += value_ns;
-	hist->buckets[histogram_bucket(value_ns)]++;
+		WRITE_ONCE(hist->max_ns, value_ns);
+	WRITE_ONCE(hist->values_nr, hist->values_nr + 1);
+	WRITE_ONCE(hist->sum_ns, hist->sum_ns + value_ns);
+	WRITE_ONCE(*bucket, *bucket + 1);
 }
 
 /* histogram_merge - add what @from holds to @into. */
