@@ -204,7 +204,7 @@ void json_double(struct json *js, const char *key, double value)
 	strbuf_puts(js->out, text);
 }
 
-void json_bool(struct json *js, const char *key, bool value)
+void json_boolean(struct json *js, const char *key, bool value)
 {
 	put_lead(js, key);
 	strbuf_puts(js->out, value ? "true" : "false");

@@ -67,7 +67,7 @@
 							    typeof(((type *)0)->member)) ||        \
 				       __builtin_types_compatible_p(typeof(*(ptr)), void),         \
 			       "container_of: pointer is not to that member");                     \
-		(type *)((char *)(uintptr_t)(ptr)-offsetof(type, member));                         \
+		(type *)((char *)(ptr)-offsetof(type, member));                                    \
 	})
 
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)

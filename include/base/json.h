@@ -44,7 +44,7 @@ void json_u64(struct json *js, const char *key, uint64_t value);
 void json_i64(struct json *js, const char *key, int64_t value);
 /* json_double - with the digits it needs; what is not finite is null. */
 void json_double(struct json *js, const char *key, double value);
-void json_bool(struct json *js, const char *key, bool value);
+void json_boolean(struct json *js, const char *key, bool value);
 void json_null(struct json *js, const char *key);
 
 #endif

@@ -23,7 +23,7 @@ struct fuse_front;
 
 /* How file data meets the kernel's page cache (design section 5). Felt at the next open. */
 enum fuse_front_mode {
-	FUSE_FRONT_MODE_AUTO,	  /* buffered, and O_DIRECT honoured per open */
+	FUSE_FRONT_MODE_AUTO, /* buffered, and O_DIRECT honoured per open */
 	FUSE_FRONT_MODE_BUFFERED,
 	FUSE_FRONT_MODE_DIRECT,
 };
@@ -34,12 +34,16 @@ enum fuse_front_transport {
 	FUSE_FRONT_TRANSPORT_CLASSIC, /* /dev/fuse, cloned per reactor */
 };
 
-enum fuse_front_control { FUSE_FRONT_CONTROL_HIDDEN, FUSE_FRONT_CONTROL_LIST, FUSE_FRONT_CONTROL_OFF };
+enum fuse_front_control {
+	FUSE_FRONT_CONTROL_HIDDEN,
+	FUSE_FRONT_CONTROL_LIST,
+	FUSE_FRONT_CONTROL_OFF
+};
 
 /* Strings and pointers are borrowed until fuse_front_mount() returned, unless said otherwise. */
 struct fuse_front_config {
 	const char *mountpoint;
-	const char *source;   /* what mtab shows */
+	const char *source; /* what mtab shows */
 	/*
 	 * Root only: the block device, or the image file (then a loop device is claimed for it),
 	 * on which the mount becomes type fuseblk, so that sync, syncfs and umount(2) wait for us.
@@ -59,7 +63,7 @@ struct fuse_front_config {
 	unsigned long mount_flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, ... */
 	bool allow_other;
 	bool default_permissions;
-	struct attr_dir *attrs;	   /* where fuse/... is published, until destroy; NULL: nowhere */
+	struct attr_dir *attrs; /* where fuse/... is published, until destroy; NULL: nowhere */
 };
 
 /*

@@ -35,7 +35,7 @@ Test(json, object_with_every_kind_of_value)
 	json_u64(&js, "big", UINT64_MAX);
 	json_i64(&js, "small", INT64_MIN);
 	json_double(&js, "ratio", 0.1);
-	json_bool(&js, "ro", true);
+	json_boolean(&js, "ro", true);
 	json_null(&js, "nothing");
 	json_array_begin(&js, "list");
 	json_u64(&js, NULL, 1);
