@@ -3,7 +3,7 @@
  * blk.h - the block layer's own structures, and what its files say to each other.
  *
  * Who owns what: all that a request meets on its way belongs to the reactor that submitted it - its
- * bio, software queue, dispatch list, flush queue, statistics. Shared between reactors are only the
+ * bio, software queue, dispatch list, statistics. Shared between reactors are only the
  * tag bitmaps, the limits (changed under freeze) and the flags, all read-mostly. So there is no lock
  * here. "[reactor]" in this header means that owner.
  *
@@ -67,7 +67,6 @@ struct blk_mq_ctx {
 	unsigned int blocking_nr; /* [reactor] queue_rq of a BLOCKING driver that may be asleep */
 	struct blk_mq_sw_queue *sw_of[HCTX_MAX_TYPES]; /* types may share one */
 	struct blk_mq_sw_queue sw[HCTX_MAX_TYPES];
-	struct blk_flush_queue *fq;    /* flush.c */
 	struct list_head requeue_list; /* [reactor] blk_mq_requeue_request, newest first */
 	struct rt_msg requeue_msg;
 	bool is_requeue_posted; /* [atomic] */
@@ -225,15 +224,20 @@ void blk_mq_insert_bypass(struct request *rq, bool at_head);
 /* Run @sw of this reactor: now from a task or handler, unless it is running already. */
 void blk_mq_run_sw_queue(struct blk_mq_sw_queue *sw);
 
+/* Gives the driver's tag of @rq back where it will take another to be sent again (RQF_SCHED_TAGS);
+ * else nothing. What waits between two steps of a flush sequence must not keep a tag that the flush
+ * itself may need. */
+void blk_mq_put_driver_tag(struct request *rq);
+
 /* [home] Free @rq, whose bios were merged into another request. */
 void blk_mq_free_merged(struct request *rq);
 
 /* ---- flush.c ------------------------------------------------------------------------------------------ */
 
-/* The flush queue of one reactor on one queue, with its preallocated flush request (cmd_size bytes
- * of pdu, init_request called with the set). Task. NULL: no memory or init_request failed. */
-struct blk_flush_queue *blk_alloc_flush_queue(struct blk_mq_ctx *ctx);
-void blk_free_flush_queue(struct blk_flush_queue *fq);
+/* The flush queue of @hctx, with its preallocated flush request (cmd_size bytes of pdu, init_request
+ * called with the set). hctx->reactors and ->tags stand. Task. 0, -ENOMEM, what init_request said. */
+int __must_check blk_alloc_flush_queue(struct blk_mq_hw_ctx *hctx);
+void blk_free_flush_queue(struct blk_mq_hw_ctx *hctx);
 
 /*
  * blk_insert_flush - take a PREFLUSH/FUA request through the flush sequence.
@@ -243,9 +247,10 @@ void blk_free_flush_queue(struct blk_flush_queue *fq);
  * after (the device has FUA, no PREFLUSH): @rq goes the ordinary way.
  * A step is sent by blk_mq_insert_bypass(); its end comes through rq->end_io, on rq's reactor; the
  * last step ends the request by restoring end_io and calling blk_mq_end_request().
- * The flush request itself uses the tag of the first waiting request: flush_rq->tag (no elevator) or
- * ->internal_tag is copied, hctx->tags->rqs[tag] points to it while it is out, and the core never
- * frees a tag of a request with RQF_FLUSH_SEQ and op REQ_OP_FLUSH.
+ * The flush request itself belongs to the queue's home reactor (its mq_ctx and reactor). Without an
+ * elevator it borrows the driver's tag of the first waiting request, with one it has none and the
+ * core takes one to send it. Its end_io hands the tag back; the core never frees a tag of a request
+ * with RQF_FLUSH_SEQ and op REQ_OP_FLUSH.
  */
 bool blk_insert_flush(struct request *rq);
 

@@ -25,6 +25,7 @@
 #include "blkfs/blkdev.h"
 #include "blkfs/rt.h"
 
+struct blk_flush_queue;
 struct blk_mq_ctx;
 struct blk_mq_tags;
 struct elevator_queue;
@@ -45,6 +46,7 @@ struct blk_mq_hw_ctx {
 	struct blk_mq_tags *tags;	/* the driver's */
 	struct blk_mq_tags *sched_tags; /* the elevator's; NULL: none */
 	void *sched_data;		/* the elevator's */
+	struct blk_flush_queue *fq;	/* blk/flush.c */
 	bool is_stopped;		/* [atomic] by the driver */
 	uint32_t nr_active;		/* [atomic] tags held, counted on shared sets only */
 };
