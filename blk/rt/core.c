@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #include "backend.h"
+#include "lockdep.h"
 
 enum {
 	RING_ENTRIES_DEFAULT = 1024,
@@ -127,6 +128,7 @@ int rt_core_init(const struct rt_backend *be, const struct rt_config *cfg)
 		rt_core.reactors_nr++;
 	}
 	rt_core.be = be;
+	lockdep_start(BLKFS_DEBUG || be->is_sim);
 	return 0;
 }
 

@@ -138,7 +138,7 @@ static void door_arm(struct ring *g)
 	struct io_uring_sqe *sqe = ring_sqe_get(g);
 
 	if (!sqe)
-		return; /* the next turn tries again */
+		return; /* the next turn tries again; nobody sleeps behind a door that is shut */
 	io_uring_prep_read(sqe, g->door_fd, &g->door_count, sizeof(g->door_count), 0);
 	io_uring_sqe_set_data64(sqe, RING_TAG_DOOR);
 	g->is_door_armed = true;
@@ -387,7 +387,8 @@ static void turn_sleep(struct ring *g)
 	struct io_uring_cqe *cqe;
 	int res;
 
-	if (next_ns <= now_ns || pollers_forbid_sleep(g->r) || !mailbox_sleep(&g->r->inbox))
+	if (!g->is_door_armed || next_ns <= now_ns || pollers_forbid_sleep(g->r) ||
+	    !mailbox_sleep(&g->r->inbox))
 		return;
 	ts.tv_sec = (long long)((next_ns - now_ns) / 1000000000);
 	ts.tv_nsec = (long long)((next_ns - now_ns) % 1000000000);
@@ -405,6 +406,8 @@ static void turn_sleep(struct ring *g)
 
 static void turn_wait(struct ring *g)
 {
+	if (unlikely(!g->is_door_armed))
+		door_arm(g);
 	if (!ring_is_quiet(g) || is_main_done()) {
 		if (io_uring_sq_ready(&g->uring))
 			ring_submit(g);
@@ -427,8 +430,6 @@ static void turn(struct ring *g)
 	bool is_event;
 
 	STAT_INC(r->stats.turns);
-	if (unlikely(!g->is_door_armed))
-		door_arm(g);
 	rt_now_fresh();
 	is_event = take_completions(g);
 	ring_io_run_backlog(g);

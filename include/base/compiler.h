@@ -6,7 +6,8 @@
  * disk, a wire or a user's string are never asserted. blkfs_debug_assert() is compiled in only with
  * BLKFS_DEBUG (presets debug, asan, tsan), its argument is type-checked everywhere.
  *
- * READ_ONCE/WRITE_ONCE are relaxed atomic accesses of a scalar: no tearing, no ordering.
+ * READ_ONCE/WRITE_ONCE are relaxed atomic accesses of a scalar: no tearing, no ordering. smp_mb()
+ * orders everything before it before everything after it.
  */
 #ifndef BASE_COMPILER_H
 #define BASE_COMPILER_H
@@ -72,6 +73,14 @@
 
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, val) __atomic_store_n(&(x), (val), __ATOMIC_RELAXED)
+
+#if BLKFS_TSAN
+/* ThreadSanitizer does not know fences; it does know what passes through one variable. */
+unsigned int tsan_fence __attribute__((weak));
+#define smp_mb() ((void)__atomic_fetch_add(&tsan_fence, 1, __ATOMIC_SEQ_CST))
+#else
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
 
 /*
  * Both sides must have one type: a comparison of signed with unsigned is refused, not converted.

@@ -27,6 +27,7 @@ struct attr_dir;
 struct bio_list;
 struct blk_plug;
 struct reactor;
+struct rt_lock_class;
 
 /* ---- life of the runtime: one a process ------------------------------------------------- */
 
@@ -79,6 +80,21 @@ uint64_t rt_sim_digest(void);
 /* Adds @value to the digest and, where BLKFS_SIM_TRACE is set in the environment, a line to it. */
 void rt_sim_note(const char *what, uint64_t value);
 
+/*
+ * A point where the simulator may let another reactor run. Code that is correct only because of an
+ * atomic operation calls it before that operation; what is in this header does so by itself. Any
+ * context of a reactor; tasks of the same reactor do not run meanwhile. One predictable branch in
+ * the ring back end.
+ */
+extern bool rt_sim_is_running;
+void rt_sim_switch(void);
+
+static inline void rt_sim_point(void)
+{
+	if (unlikely(rt_sim_is_running))
+		rt_sim_switch();
+}
+
 /* ---- reactors ----------------------------------------------------------------------------- */
 
 extern __thread unsigned int rt_this_reactor; /* RT_NO_REACTOR on a foreign thread */
@@ -130,6 +146,8 @@ struct rt_ioctx {
 	uint16_t ioprio; /* IOPRIO_PRIO_VALUE; 0: none */
 };
 
+enum { RT_LOCKS_HELD_MAX = 8 }; /* by one task; what is above goes unchecked */
+
 /*
  * struct task - a stackful coroutine. It stays on its reactor for life.
  *
@@ -144,8 +162,8 @@ struct task {
 	unsigned int reactor;
 	unsigned int rt_state;	 /* blk/rt, [atomic] */
 	void *rt_wait;		 /* blk/rt: what it sleeps on, for dumps */
-	unsigned int locks_held; /* debug builds: the lock order check */
-	void *locks[8];
+	unsigned int locks_held; /* debug builds and simulator: the lock order check */
+	const struct rt_lock_class *locks[RT_LOCKS_HELD_MAX];
 };
 
 static inline struct task *rt_current(void)
@@ -197,61 +215,69 @@ struct rt_lock_class {
 	unsigned int rank; /* from lock_order.h */
 };
 
+/* How often the lock order was violated since rt_init; each time is in the log too. */
+unsigned int rt_lock_violations(void);
+
 struct rt_waiter; /* on the sleeper's stack */
 
-struct rt_serial { /* private: applies operations one at a time without anyone waiting */
-	void *head;
+/* What all of them are made of: see blk/rt/serial.h. */
+struct rt_serial {
+	uint64_t state;		    /* [atomic] */
+	struct rt_waiter *arrivals; /* [atomic] newest first */
+	struct list_head queue;	    /* [server] oldest first */
+	uint64_t tickets;	    /* [server] given out */
 };
 
+/* A lock may be freed by whoever holds it last: an unlock does not touch it once it is free. */
 struct rt_mutex {
 	struct rt_serial serial;
-	struct task *owner;
-	struct list_head waiters;
+	struct task *owner; /* [atomic] */
 	const struct rt_lock_class *class;
 };
 
 void rt_mutex_init(struct rt_mutex *m, const struct rt_lock_class *class);
 void rt_mutex_lock(struct rt_mutex *m);
-bool rt_mutex_trylock(struct rt_mutex *m);
+bool __must_check rt_mutex_trylock(struct rt_mutex *m);
 void rt_mutex_unlock(struct rt_mutex *m); /* by the task that locked it */
 
+/* A reader that comes after a waiting writer waits behind it: no recursive reading. */
 struct rt_rwsem {
 	struct rt_serial serial;
-	int active; /* -1: a writer; else readers */
-	struct list_head waiters;
 	const struct rt_lock_class *class;
 };
 
 void rt_rwsem_init(struct rt_rwsem *s, const struct rt_lock_class *class);
 void rt_rwsem_down_read(struct rt_rwsem *s);
-void rt_rwsem_up_read(struct rt_rwsem *s);
+void rt_rwsem_up_read(struct rt_rwsem *s); /* ups by the task that went down */
 void rt_rwsem_down_write(struct rt_rwsem *s);
 void rt_rwsem_up_write(struct rt_rwsem *s);
-bool rt_rwsem_try_down_read(struct rt_rwsem *s);
-bool rt_rwsem_try_down_write(struct rt_rwsem *s);
+bool __must_check rt_rwsem_try_down_read(struct rt_rwsem *s);
+bool __must_check rt_rwsem_try_down_write(struct rt_rwsem *s);
 
-/* Done once or counted: each complete() lets one waiter through, complete_all() all for ever. */
+/*
+ * Done once or counted: each complete() lets one waiter through, complete_all() all for ever.
+ *
+ * It may live on the stack of the one task that waits: complete() does not touch it once the
+ * waiter can return. Where several wait, it may go when all of them have returned.
+ */
 struct completion {
 	struct rt_serial serial;
-	unsigned int done;
-	struct list_head waiters;
 };
 
 void completion_init(struct completion *c);
 void completion_wait(struct completion *c);
-/* 0, or -ETIMEDOUT when rt_now() passed @deadline_ns first. */
+/* 0, or -ETIMEDOUT when @deadline_ns came first. */
 int __must_check completion_wait_until(struct completion *c, uint64_t deadline_ns);
 void complete(struct completion *c);	 /* task or handler */
 void complete_all(struct completion *c); /* task or handler */
 
 /*
  * Wait for a condition. The condition is evaluated by the sleeper after it is queued, so a change
- * made before rt_waitqueue_wake_*() is never missed; use rt_wait_event().
+ * made before rt_waitqueue_wake_*() is never missed; use rt_wait_event(). A sleeper whose condition
+ * turns out false again keeps its place.
  */
 struct rt_waitqueue {
 	struct rt_serial serial;
-	unsigned int waiters_nr; /* [atomic] */
-	struct list_head waiters;
 };
 
 void rt_waitqueue_init(struct rt_waitqueue *wq);
@@ -259,9 +285,12 @@ void rt_waitqueue_init(struct rt_waitqueue *wq);
 void rt_wait_event(struct rt_waitqueue *wq, bool (*cond)(void *arg), void *arg, const char *on);
 void rt_waitqueue_wake_one(struct rt_waitqueue *wq); /* the oldest; task or handler */
 void rt_waitqueue_wake_all(struct rt_waitqueue *wq);
+/* Does anybody wait? For wakers that have changed the condition: orders that before the look. */
 static inline bool rt_waitqueue_active(struct rt_waitqueue *wq)
 {
-	return __atomic_load_n(&wq->waiters_nr, __ATOMIC_SEQ_CST) != 0;
+	rt_sim_point();
+	smp_mb();
+	return __atomic_load_n(&wq->serial.state, __ATOMIC_RELAXED) != 0;
 }
 
 /* ---- work outside the caller's stack -------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 #include <fnmatch.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ static struct plain_test *tests;
 static struct plain_test **tests_tail = &tests;
 static struct plain_suite *suites;
 static double default_timeout_s;
+static double timeout_scale = 1;
 static bool has_failed; /* in the test's process */
 
 void plain_register(struct plain_test *test)
@@ -98,6 +100,7 @@ static void run_in_child(const struct plain_test *test, const struct plain_optio
 	void (*fini)(void) = test->options.fini != NULL ? test->options.fini : suite->fini;
 
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (init != NULL)
 		init();
 	test->run();
@@ -157,7 +160,8 @@ static bool judge(const struct plain_options *options, int status, bool is_late,
 static bool run_test(const struct plain_test *test)
 {
 	const struct plain_options *suite = suite_options(test);
-	double limit_s = test->options.timeout != 0 ? test->options.timeout : default_timeout_s;
+	double limit_s = test->options.timeout > 0 ? test->options.timeout * timeout_scale
+						   : default_timeout_s;
 	bool is_late, has_passed;
 	int status = 0;
 	pid_t child;
@@ -178,17 +182,24 @@ static bool run_test(const struct plain_test *test)
 	return has_passed;
 }
 
-/* The arguments of Criterion that blkfs uses: -jN, --timeout N, --filter PATTERN, --list. */
+static double number_of(const char *variable, double otherwise)
+{
+	const char *text = getenv(variable);
+
+	return text != NULL ? strtod(text, NULL) : otherwise;
+}
+
+/* The arguments of Criterion that blkfs uses: --filter PATTERN and --list. */
 int main(int argc, char **argv)
 {
 	const char *filter = "*";
 	unsigned int tested_nr = 0, failed_nr = 0;
 	bool is_list = false;
 
+	default_timeout_s = number_of("BLKFS_TEST_TIMEOUT", 0);
+	timeout_scale = number_of("BLKFS_TIMEOUT_SCALE", 1);
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc)
-			default_timeout_s = strtod(argv[++i], NULL);
-		else if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc)
+		if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc)
 			filter = argv[++i];
 		else if (strcmp(argv[i], "--list") == 0)
 			is_list = true;
