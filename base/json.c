@@ -18,6 +18,12 @@ void json_begin(struct json *js, struct strbuf *out)
 	js->out = out;
 }
 
+void json_begin_line(struct json *js, struct strbuf *out)
+{
+	json_begin(js, out);
+	js->is_one_line = true;
+}
+
 void json_end(struct json *js)
 {
 	blkfs_assert(js->depth == 0);
@@ -97,6 +103,8 @@ static void put_quoted(struct strbuf *out, const char *text)
 
 static void put_newline(struct json *js)
 {
+	if (js->is_one_line)
+		return;
 	strbuf_putc(js->out, '\n');
 	for (unsigned int i = 0; i < js->depth; i++)
 		strbuf_putc(js->out, '\t');

@@ -23,6 +23,7 @@
 struct json {
 	struct strbuf *out;
 	unsigned int depth;
+	bool is_one_line;
 	struct {
 		bool is_object;
 		bool has_members;
@@ -31,6 +32,8 @@ struct json {
 
 /* json_begin - one document into @out; json_end adds the final newline. */
 void json_begin(struct json *js, struct strbuf *out);
+/* json_begin_line - the same without line breaks inside: for protocols of one line a message. */
+void json_begin_line(struct json *js, struct strbuf *out);
 void json_end(struct json *js);
 
 void json_object_begin(struct json *js, const char *key);

@@ -9,7 +9,7 @@
  *   {"op":"store","path":"queue/scheduler","text":"none"} -> {"ok":true}
  *   {"op":"list","path":"queue"}                        -> {"ok":true,"entries":[{"name":..,"dir":..,"mode":..}]}
  *   {"op":"info"}                                       -> {"ok":true,"info":{...}}
- *   {"op":"sync"} {"op":"thaw"} {"op":"abort"}          -> {"ok":true}
+ *   {"op":"sync"} {"op":"abort"}                        -> {"ok":true}
  *   {"op":"umount","lazy":bool,"force":bool}            -> {"ok":true} when all is stable, then the
  *                                                          daemon ends
  *   a failure                                           -> {"ok":false,"errno":22,"error":"..."}
@@ -27,15 +27,13 @@
 
 struct control_socket;
 
-enum control_task_op { CONTROL_SYNC, CONTROL_THAW };
-
 /* What the daemon does on command. */
 struct control_hooks {
 	void *ctx;
 	/* The members of the info object. Context: control thread; may not wait. */
-	void (*info)(void *ctx, struct json_writer *out);
+	void (*info)(void *ctx, struct json *out);
 	/* Context: a task that holds no FUSE request and no tag; may sleep. 0 or -errno. */
-	int (*run)(void *ctx, enum control_task_op op);
+	int (*sync)(void *ctx);
 	/* Ends the connection with the kernel: what waits gets errors. Context: control thread. */
 	int (*abort)(void *ctx);
 	/* Asks the main task to unmount; its result comes by control_socket_unmounted(), and until

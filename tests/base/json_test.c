@@ -116,3 +116,18 @@ Test(json, document_left_open_is_our_bug, .signal = SIGABRT)
 	json_array_begin(&js, NULL);
 	json_end(&js);
 }
+
+Test(json, one_line_form_has_no_line_break_but_the_last)
+{
+	strbuf_init(&out, buf, sizeof(buf));
+	json_begin_line(&js, &out);
+	json_object_begin(&js, NULL);
+	json_string(&js, "text", "a\nb");
+	json_array_begin(&js, "list");
+	json_u64(&js, NULL, 1);
+	json_u64(&js, NULL, 2);
+	json_array_end(&js);
+	json_object_end(&js);
+	json_end(&js);
+	cr_assert_str_eq(buf, "{\"text\": \"a\\nb\",\"list\": [1,2]}\n");
+}
