@@ -22,8 +22,11 @@
 #include "blkfs/stat.h"
 #include "blkfs/trace.h"
 
+struct blk_debugfs;
 struct blk_flush_queue;
 struct elevator_queue;
+struct elevator_type;
+struct queue_file;
 
 /* ---- policy: the numbers of Linux ------------------------------------------------------------- */
 
@@ -85,6 +88,8 @@ enum queue_flags {
 	QUEUE_FLAG_WC_OFF = 1 << 6,	/* write_cache file says "write through" */
 	QUEUE_FLAG_BLOCKING = 1 << 7,
 	QUEUE_FLAG_NO_SCHED = 1 << 8,
+	QUEUE_FLAG_ADD_RANDOM = 1 << 9,		  /* kept, and without meaning here */
+	QUEUE_FLAG_IOSTATS_PASSTHROUGH = 1 << 10, /* REQ_OP_DRV_* are counted too */
 };
 
 struct request_queue {
@@ -108,6 +113,12 @@ struct request_queue {
 	uint64_t default_timeout_ns;
 	unsigned int async_depth;
 	struct attr_dir *attr_queue; /* queue/; NULL: not published */
+	struct attr_dir *attr_mq;
+	struct queue_file *queue_files; /* sysfs.c */
+	struct blk_debugfs *debugfs;	/* debugfs.c */
+	unsigned int read_ahead_kb;	/* [atomic] */
+	const struct elevator_type
+		*elevator_type; /* [atomic] elevator's, for who must not touch it */
 
 	unsigned int freeze_depth;  /* [freeze_lock] */
 	unsigned int quiesce_depth; /* [freeze_lock] */

@@ -49,7 +49,8 @@ struct elevator_mq_ops {
 	 * core finds back merges in the hash). */
 	enum elv_merge (*request_merge)(struct request_queue *q, struct request **rq,
 					struct bio *bio);
-	/* Optional [home]. A bio was merged into @rq; @next was merged into @rq and goes away. */
+	/* Optional [home]. A bio was merged into @rq; @next was merged into @rq and goes away (it may
+	 * not have been inserted yet). */
 	void (*request_merged)(struct request_queue *q, struct request *rq, enum elv_merge type);
 	void (*requests_merged)(struct request_queue *q, struct request *rq, struct request *next);
 
@@ -97,16 +98,31 @@ struct elevator_queue {
 	void *elevator_data;
 	unsigned int home;			   /* reactor, with ELEVATOR_F_HOME */
 	struct attr_dir *attr_dir;		   /* iosched/ */
+	struct request *last_merge;		   /* [home] the newest that was inserted or grew */
 	struct list_head hash[1 << ELV_HASH_BITS]; /* [home] by the sector behind the request */
 };
 
 /* ---- elevator.c ------------------------------------------------------------------------------- */
+
+/*
+ * elv_register - add a type to those that can be chosen; elv_unregister takes it out. For tests and
+ * for elevators that live outside blk/elv. Before any disk exists.
+ * Fails: -EINVAL (a mandatory slot is empty, a bad name), -EEXIST, -ENOSPC.
+ */
+int __must_check elv_register(const struct elevator_type *type);
+void elv_unregister(const struct elevator_type *type);
+
+/* Appends Linux's scheduler file: every name, the one in use in brackets. */
+void elevator_show(const struct request_queue *q, struct strbuf *out);
 
 /* Linux's default: mq-deadline with one hardware queue where it exists, else none. Task, frozen or
  * before the disk is published. 0 or -errno (the queue then has none). */
 int __must_check elevator_init_default(struct request_queue *q);
 /* Back to none; frees. Task, frozen. */
 void elevator_exit(struct request_queue *q);
+/* queue/iosched of the elevator, while q->attr_queue stands. 0, -ENOMEM. */
+int __must_check elevator_publish(struct request_queue *q);
+void elevator_unpublish(struct request_queue *q);
 
 /* [home] The merge hash: of requests that can be merged. */
 void elv_rqhash_add(struct request_queue *q, struct request *rq);
@@ -120,6 +136,15 @@ bool elv_attempt_insert_merge(struct request_queue *q, struct request *rq);
 /* [home] Bookkeeping after a merge: rehash, tell the elevator. */
 void elv_merged_request(struct request_queue *q, struct request *rq, enum elv_merge type);
 void elv_merge_requests(struct request_queue *q, struct request *rq, struct request *next);
+
+/* The sorted tree that an elevator finds front merges in: by first sector, equal ones in order of
+ * insertion. elv_rb_find: the request that begins at @sector, or NULL. */
+void elv_rb_add(struct rb_root *root, struct request *rq);
+void elv_rb_del(struct rb_root *root, struct request *rq);
+struct request *elv_rb_find(const struct rb_root *root, sector_t sector);
+/* For the slots of these names. */
+struct request *elv_rb_former_request(struct request_queue *q, struct request *rq);
+struct request *elv_rb_latter_request(struct request_queue *q, struct request *rq);
 
 /* True when the core may touch the elevator's data here and now. */
 static inline bool elevator_is_here(const struct elevator_queue *eq)

@@ -6,7 +6,7 @@
  * the object that they speak of. fs/control renders the tree as files below .blkfs/ and over the
  * socket, and knows nobody. The tree is a registry of one process.
  *
- * Context: register and unregister from tasks and threads, never from show or store.
+ * Context: register and unregister from tasks and threads, and from a show or store of other files.
  * show may be called by any task or control thread, several at once: it reads atomics or what does
  * not change, asks rt_call_on() for what a reactor owns, and never waits for I/O. store runs in a
  * task that holds no FUSE request, no tag and no lock; it may sleep.
