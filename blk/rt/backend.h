@@ -198,5 +198,7 @@ int __must_check tasks_init(struct reactor *r);
 void tasks_fini(struct reactor *r);
 /* How many tasks of all reactors have not ended. */
 unsigned int tasks_running_nr(void);
+/* Takes back what rt_publish() added. */
+void publish_undo(void);
 
 #endif

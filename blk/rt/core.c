@@ -143,6 +143,7 @@ void rt_fini(void)
 {
 	if (!rt_core.be)
 		return;
+	publish_undo();
 	rt_core.be->fini();
 	rt_core_fini();
 }

@@ -3,7 +3,8 @@
  * struct rt_io on the ring: prepared, submitted, tried in place, cancelled, completed.
  *
  * Invariants: 1. done runs from the loop only, never inside rt_io_submit().
- *             2. An operation is in one place: the backlog, the done list, or the kernel.
+ *             2. An operation is in one place: the backlog, the done list, or the kernel. One that
+ *                the kernel has may be on the list of cancels which found no submission entry.
  *             3. The backlog goes out in order; while it is not empty everything joins its end.
  */
 #include <errno.h>
@@ -136,6 +137,18 @@ void ring_io_submit(struct reactor *self, struct rt_io *io)
 		list_add_tail(&io->rt_node, &g->backlog);
 }
 
+static bool cancel_to_ring(struct ring *g, struct rt_io *io)
+{
+	struct io_uring_sqe *sqe = ring_sqe_get(g);
+
+	if (unlikely(!sqe))
+		return false;
+	io_uring_prep_cancel(sqe, io, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	io_uring_sqe_set_data64(sqe, RING_TAG_IGNORE);
+	return true;
+}
+
 void ring_io_run_backlog(struct ring *g)
 {
 	while (!list_empty(&g->backlog)) {
@@ -146,6 +159,13 @@ void ring_io_run_backlog(struct ring *g)
 			list_add(&io->rt_node, &g->backlog);
 			return;
 		}
+	}
+	while (!list_empty(&g->cancels)) {
+		struct rt_io *io = list_first_entry(&g->cancels, struct rt_io, rt_node);
+
+		if (!cancel_to_ring(g, io))
+			return;
+		list_del_init(&io->rt_node);
 	}
 }
 
@@ -162,29 +182,16 @@ static bool is_on_list(const struct rt_io *io, const struct list_head *head)
 void ring_io_cancel(struct reactor *self, struct rt_io *io)
 {
 	struct ring *g = to_ring(self);
-	struct io_uring_sqe *sqe;
 
-	if (is_on_list(io, &g->done))
+	if (is_on_list(io, &g->done) || is_on_list(io, &g->cancels))
 		return;
 	if (is_on_list(io, &g->backlog)) {
 		io->res = -ECANCELED;
 		list_move_tail(&io->rt_node, &g->done);
 		return;
 	}
-	sqe = ring_sqe_get(g);
-	if (unlikely(!sqe)) {
-		struct io_uring_sync_cancel_reg reg = {
-			.addr = (uint64_t)(uintptr_t)io,
-			.fd = -1,
-		};
-
-		/* What it returns does not matter: done comes whether it was found or not. */
-		(void)io_uring_register_sync_cancel(&g->uring, &reg);
-		return;
-	}
-	io_uring_prep_cancel(sqe, io, 0);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	io_uring_sqe_set_data64(sqe, RING_TAG_IGNORE);
+	if (!cancel_to_ring(g, io))
+		list_add_tail(&io->rt_node, &g->cancels);
 }
 
 /* ---- back ------------------------------------------------------------------------------------- */
@@ -198,6 +205,8 @@ void ring_io_complete(struct ring *g, const struct io_uring_cqe *cqe)
 	io->big_cqe[0] = cqe->big_cqe[0];
 	io->big_cqe[1] = cqe->big_cqe[1];
 	g->inflight_nr -= io_ends_by_itself(io);
+	if (unlikely(!list_empty(&io->rt_node)))
+		list_del_init(&io->rt_node); /* nothing left to cancel */
 	io->done(io);
 }
 
@@ -211,7 +220,7 @@ bool ring_io_run_done(struct ring *g)
 	while (!list_empty(&done)) {
 		struct rt_io *io = list_first_entry(&done, struct rt_io, rt_node);
 
-		list_del(&io->rt_node);
+		list_del_init(&io->rt_node);
 		io->done(io);
 	}
 	return true;

@@ -307,7 +307,7 @@ static bool is_main_done(void)
 static bool ring_is_quiet(struct ring *g)
 {
 	return reactor_is_quiet(g->r) && list_empty(&g->done) && list_empty(&g->backlog) &&
-	       !g->own_head && mailbox_is_empty(&g->r->inbox) &&
+	       list_empty(&g->cancels) && !g->own_head && mailbox_is_empty(&g->r->inbox) &&
 	       io_uring_cq_ready(&g->uring) == 0 && !kernel_has_more(g);
 }
 
@@ -598,6 +598,7 @@ static int ring_create(struct reactor *r)
 	g->r = r;
 	INIT_LIST_HEAD(&g->done);
 	INIT_LIST_HEAD(&g->backlog);
+	INIT_LIST_HEAD(&g->cancels);
 	g->own_tail = &g->own_head;
 	g->spin_max_ns = (uint64_t)rt_core.cfg.spin_us * 1000;
 	g->spin_ns = g->spin_max_ns;

@@ -27,6 +27,7 @@ struct ring {
 	pthread_t thread;
 	struct list_head done;	  /* struct rt_io done in place, their done() is due */
 	struct list_head backlog; /* struct rt_io that found no submission entry */
+	struct list_head cancels; /* struct rt_io in the kernel whose cancel found none */
 	struct rt_msg *own_head;  /* messages to itself, oldest first */
 	struct rt_msg **own_tail;
 	unsigned int inflight_nr; /* operations that end by themselves: not commands and polls */
