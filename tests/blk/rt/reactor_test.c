@@ -241,10 +241,11 @@ Test(reactor, a_thread_calls_on_a_reactor)
 }
 
 /* A reactor that is stuck in one task until told. */
-static unsigned int is_freed; /* [atomic] */
+static unsigned int is_stuck, is_freed; /* [atomic] */
 
 static void stuck(void *arg)
 {
+	__atomic_store_n(&is_stuck, 1, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&is_freed, __ATOMIC_ACQUIRE))
 		;
 }
@@ -253,8 +254,10 @@ static int timeout_main(void *arg)
 {
 	struct thread_call_test t;
 
-	is_freed = 0;
+	is_stuck = is_freed = 0;
 	cr_expect_eq(rt_spawn_on(1, stuck, NULL, "stuck"), 0);
+	while (!__atomic_load_n(&is_stuck, __ATOMIC_ACQUIRE))
+		rt_sleep_ns(100000);
 	thread_call(&t);
 	cr_expect_eq(t.res, -ETIMEDOUT);
 	__atomic_store_n(&is_freed, 1, __ATOMIC_RELEASE);
