@@ -67,6 +67,7 @@ missing_packages()
 }
 
 # install_packages SECTION...: announce and install what is missing; asks for root only then.
+# The build folder is there already: apt's output goes into it.
 install_packages()
 {
 	local missing
@@ -84,8 +85,8 @@ install_packages()
 		warn "apt-get update failed; trying with the package lists as they are"
 	# shellcheck disable=SC2086 # a list of names
 	$SUDO env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
-		$missing >"${TMPDIR:-/tmp}/blkfs-apt.log" 2>&1 || {
-		tail -n 20 "${TMPDIR:-/tmp}/blkfs-apt.log" >&2
+		$missing >build/apt.log 2>&1 || {
+		tail -n 20 build/apt.log >&2
 		die "could not install $missing. Type: apt-get install $missing"
 	}
 }
@@ -95,7 +96,8 @@ need_space()
 {
 	local free_mib
 
-	mkdir -p "$1"
+	mkdir -p "$1" 2>/dev/null && [ -w "$1" ] ||
+		die "cannot write below $1, where $3 belongs. Type: ls -ld $1"
 	free_mib=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
 	[ "$free_mib" -ge "$2" ] ||
 		die "$3 needs $2 MiB below $1, $free_mib are free. Free some, or set TMPDIR to another disk."
