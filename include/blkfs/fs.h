@@ -177,7 +177,9 @@ struct fs_mount_opts {
 	bool norecovery; /* also as noload */
 	bool is_discard;
 	bool is_nobarrier;
-	bool is_fakeroot;     /* every inode owned by uid/gid below */
+	bool is_fakeroot; /* every inode owned by uid and gid */
+	uid_t uid;
+	gid_t gid;
 	uint64_t sb_block;    /* sb=, in 1 KiB units; 0: the primary */
 	uint64_t cache_bytes; /* metadata cache; 0: 32 MiB */
 	enum fs_errors errors;
