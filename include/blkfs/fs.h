@@ -165,6 +165,9 @@ struct fs {
 	bool has_fixed_content; /* nobody changes it behind the kernel: caches may live long */
 	/* false: attributes and entries must be asked each time, reads bypass the page cache */
 	bool is_cacheable;
+	/* Offset and length of an O_DIRECT transfer are multiples of it, or the front answers
+	 * -EINVAL: the logical block size of the device. 0 or 1: any. A power of two. */
+	uint32_t dio_align_bytes;
 	const struct fs_front_ops *front_ops; /* set by the front before the first op */
 	void *front;
 };

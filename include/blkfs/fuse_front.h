@@ -43,7 +43,8 @@ enum fuse_front_control {
 /* Strings and pointers are borrowed until fuse_front_mount() returned, unless said otherwise. */
 struct fuse_front_config {
 	const char *mountpoint;
-	const char *source; /* what mtab shows */
+	const char *source;  /* what mtab shows for type fuse (fuseblk: the device) */
+	const char *subtype; /* "x" makes the type fuse.x, fuseblk.x; NULL: none */
 	/*
 	 * Root only: the block device, or the image file (then a loop device is claimed for it),
 	 * on which the mount becomes type fuseblk, so that sync, syncfs and umount(2) wait for us.
@@ -107,9 +108,13 @@ int __must_check fuse_front_unmount(struct fuse_front *ff, unsigned int flags);
  */
 void fuse_front_abort(struct fuse_front *ff);
 
-/* Any context. -EOPNOTSUPP: from buffered or auto to direct keeps the writeback cache that was
- * negotiated; a mount without it cannot get it: then buffered means without writeback. */
-int fuse_front_set_mode(struct fuse_front *ff, enum fuse_front_mode mode);
+/*
+ * fuse_front_set_mode - felt at the next open. Any context. 0 or -EINVAL.
+ *
+ * The writeback cache is settled at mount (not for mode=direct, not read-only): changed to direct
+ * later, the kernel's times of a file written so may lag; from direct to buffered, writes go through.
+ */
+int __must_check fuse_front_set_mode(struct fuse_front *ff, enum fuse_front_mode mode);
 enum fuse_front_mode fuse_front_get_mode(const struct fuse_front *ff);
 const char *fuse_front_mode_name(enum fuse_front_mode mode);
 /* -EINVAL: no such mode. @name as in mode=. */
