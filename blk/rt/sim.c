@@ -34,7 +34,7 @@ enum {
 };
 
 /* One of these for each seed: bugs differ in how often one must switch to find them. */
-static const unsigned int point_odds[] = { 2, 4, 16, 64 };
+static const unsigned int point_odds[] = { 2, 4, 8, 32 };
 
 struct sim sim;
 bool rt_sim_is_running;

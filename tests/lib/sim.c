@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/lib/test.h"
 
@@ -49,14 +51,26 @@ int sim_run(uint64_t seed, unsigned int reactors_nr, sim_fn fn, void *arg)
 	return sim_run_cfg(&cfg, fn, arg);
 }
 
+/* The command that runs this program again; Criterion renames the process. */
+static const char *replay_command(char *buf, size_t len_bytes)
+{
+	ssize_t res = readlink("/proc/self/exe", buf, len_bytes - 1);
+
+	if (res < 0)
+		return program_invocation_name;
+	buf[res] = '\0';
+	return buf;
+}
+
 static void run_seed(uint64_t seed, unsigned int reactors_nr, sim_fn fn, void *arg)
 {
+	char command[PATH_MAX];
 	int res = sim_run(seed, reactors_nr, fn, arg);
 
 	cr_assert(res == 0,
 		  "seed %" PRIu64 " gives %d. Replay: " SEED_ENV "=%" PRIu64
 		  " BLKFS_SIM_TRACE=/tmp/trace %s",
-		  seed, res, seed, program_invocation_name);
+		  seed, res, seed, replay_command(command, sizeof(command)));
 }
 
 void sim_seeds(uint64_t first, uint64_t count, unsigned int reactors_nr, sim_fn fn, void *arg)

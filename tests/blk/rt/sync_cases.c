@@ -399,8 +399,11 @@ static int waitqueue_loses_no_wake(void *arg)
 	struct pool pool = { .free_nr = POOL_NR };
 	struct crew crew = { .fn = pool_worker, .arg = &pool };
 
+	int err;
+
 	rt_waitqueue_init(&pool.wq);
-	return crew_work(&crew, CREW_NR);
+	err = crew_work(&crew, CREW_NR);
+	return err ? err : (int)rt_waitqueue_active(&pool.wq);
 }
 
 struct gate {

@@ -15,8 +15,4 @@ struct sync_case {
 extern const struct sync_case sync_cases[];
 extern const unsigned int sync_cases_nr;
 
-/* Orders that can be seen on one reactor only. */
-extern const struct sync_case sync_order_cases[];
-extern const unsigned int sync_order_cases_nr;
-
 #endif
