@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "base/compiler.h"
+
 struct block_device;
 struct histogram;
 
@@ -28,5 +30,7 @@ void bdev_inflight_read(const struct block_device *bdev, uint64_t out[2]);
 /* Merges every reactor's latency histogram (ns, submit to completion) of @group into @out. */
 void bdev_latency_read(const struct block_device *bdev, enum stat_group group,
 		       struct histogram *out);
+/* Empties the histograms. Context: task or thread. -ETIMEDOUT: a reactor did not answer. */
+int __must_check bdev_latency_reset(const struct block_device *bdev);
 
 #endif
