@@ -43,6 +43,21 @@ enum {
 
 /* ---- a reactor's part of a queue ---------------------------------------------------------------- */
 
+/* Who waits for a tag: a task, or a software queue whose first request has none. */
+struct blk_mq_tag_waiter {
+	struct rt_msg msg;
+	struct list_head node; /* [home] */
+	struct blk_mq_tags *tags;
+	struct blk_mq_hw_ctx *hctx;
+	bool is_reserved;
+	unsigned int shallow_depth;
+	unsigned int reactor;
+	int tag;				  /* what it was given */
+	bool is_done;				  /* [atomic] tag is valid */
+	struct task *task;			  /* or NULL and got() */
+	void (*got)(struct blk_mq_tag_waiter *w); /* on w->reactor */
+};
+
 /*
  * A reactor's software queue for one hardware queue. What waits in it is sent by its reactor only:
  * dispatch first (came back from the driver, or bypasses the elevator), then the elevator or rq_list.
@@ -59,8 +74,10 @@ struct blk_mq_sw_queue {
 	bool is_run_posted;	   /* [atomic] run_msg is on its way */
 	bool is_running;	   /* [reactor] inside dispatch; a second run only marks */
 	bool must_rerun;	   /* [reactor] */
-	struct blk_mq_tag_waiter *tag_waiter; /* [reactor] for the head of dispatch */
-	uint64_t run_nr, dispatched_nr;	      /* [reactor] for debug/hctxN */
+	struct blk_mq_tag_waiter tag_waiter; /* for the first of dispatch */
+	bool is_waiting_for_tag;	     /* [reactor] tag_waiter is queued */
+	unsigned int tag_hint;		     /* [reactor] where to look first */
+	uint64_t run_nr, dispatched_nr;	     /* [reactor] for debug/hctxN */
 };
 
 struct blk_mq_ctx {
@@ -72,7 +89,8 @@ struct blk_mq_ctx {
 	struct blk_mq_sw_queue sw[HCTX_MAX_TYPES];
 	struct list_head requeue_list; /* [reactor] blk_mq_requeue_request, newest first */
 	struct rt_msg requeue_msg;
-	bool is_requeue_posted; /* [atomic] */
+	bool is_requeue_posted;	   /* [atomic] */
+	uint64_t requeue_delay_ns; /* [atomic] of the kick that is posted */
 	struct rt_timer requeue_timer;
 } __cacheline_aligned;
 
@@ -110,7 +128,8 @@ struct request_queue {
 	struct blk_mq_ctx *ctxs; /* one a reactor */
 	struct bio_pool *bio_split;
 	struct list_head tag_node; /* of tag_set->tag_list */
-	uint64_t default_timeout_ns;
+	uint32_t simple_bytes;	   /* bio_fits_simply() */
+	uint64_t timeout_ns;	   /* of requests without one of their own */
 	unsigned int async_depth;
 	struct attr_dir *attr_queue; /* queue/; NULL: not published */
 	struct attr_dir *attr_mq;
@@ -186,18 +205,29 @@ struct bdev_stats {
 
 /* ---- tags (tags.c) -------------------------------------------------------------------------------- */
 
+/* One cache line of tags. A set bit of taken is a tag in use. */
+struct blk_mq_tag_word {
+	unsigned long taken; /* [atomic] */
+	unsigned long
+		normal; /* [atomic] bits that may be given out; less when nr_requests shrinks */
+	unsigned long reserved; /* bits of reserved tags */
+} __cacheline_aligned;
+
 struct blk_mq_tags {
-	unsigned int nr_tags;	    /* allocated, reserved ones included */
-	unsigned int nr_reserved;   /* tags [0, nr_reserved) */
-	unsigned int depth;	    /* [atomic] usable: tags below it are given out (nr_requests) */
-	unsigned int home;	    /* reactor that keeps the waiters in order */
-	bool is_shared;		    /* [atomic] several queues: fair shares */
-	struct request **rqs;	    /* by tag: who uses it now */
-	struct request *static_rqs; /* request i at static_rqs + i * rq_stride bytes */
+	unsigned int nr_tags;	  /* allocated, reserved ones included */
+	unsigned int nr_reserved; /* tags [0, nr_reserved) */
+	unsigned int depth;	  /* [atomic] usable: tags below it are given out (nr_requests) */
+	unsigned int home;	  /* reactor that keeps the waiters in order */
+	unsigned int word_shift; /* 1 << word_shift tags a word, at least four words if it can be */
+	unsigned int words_nr;
+	struct blk_mq_tag_word *words;
+	bool is_shared;	      /* [atomic] several queues: fair shares */
+	bool is_round_robin;  /* BLK_MQ_F_TAG_RR */
+	struct request **rqs; /* by tag: who uses it now */
+	char *static_rqs;     /* request i at static_rqs + i * rq_stride */
 	size_t rq_stride;
 	struct blk_mq_tag_set *set;
-	unsigned int words_nr;
-	unsigned long *words;	    /* [atomic] set: taken; one cache line each */
+	unsigned int hctx_idx;
 	unsigned int active_queues; /* [atomic] queues that hold tags, on shared sets */
 	unsigned int waiters_nr __cacheline_aligned; /* [atomic] */
 	bool is_wake_posted;			     /* [atomic] */
@@ -234,6 +264,9 @@ void blk_mq_insert_bypass(struct request *rq, bool at_head);
 
 /* Run @sw of this reactor: now from a task or handler, unless it is running already. */
 void blk_mq_run_sw_queue(struct blk_mq_sw_queue *sw);
+
+/* Logs that @bio was refused for the limit of that name; rate limited. */
+void blk_refuse_misaligned(const struct bio *bio, const char *limit);
 
 /* Gives the driver's tag of @rq back where it will take another to be sent again (RQF_SCHED_TAGS);
  * else nothing. What waits between two steps of a flush sequence must not keep a tag that the flush

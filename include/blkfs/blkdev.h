@@ -107,12 +107,12 @@ int __must_check submit_bio_wait(struct bio *bio);
 
 /* A plug gathers the task's requests until it is finished, fills up, or the task sleeps. */
 struct blk_plug {
-	struct request *mq_list; /* newest first */
+	struct request *mq_list, *mq_tail; /* in order of submission (rq_next) */
 	uint16_t rq_count;
 	bool has_elevator;
 	bool is_multiple_queues;
-	struct request *cached_rqs;
-	uint16_t nr_ios; /* announced by blk_start_plug_nr_ios */
+	struct request *cached_rqs; /* taken ahead, not used yet */
+	uint16_t nr_ios;	    /* announced by blk_start_plug_nr_ios */
 };
 
 void blk_start_plug(struct blk_plug *plug);
