@@ -25,7 +25,8 @@ enum {
 	IO_LATENCY_DEFAULT_NS = 100 * 1000,
 	LOOP_STACK_BYTES = 256 * 1024,
 	STEP_COST_MAX_NS = 200, /* what a step takes */
-	STALL_ODDS = 64,	/* one step in so many is followed by a stall */
+	CLOCK_COST_NS = 20,
+	STALL_ODDS = 64, /* one step in so many is followed by a stall */
 	STALL_MAX_NS = 50 * 1000,
 	ISSUE_ODDS = 8,		     /* one step in so many ends the ready stage early */
 	POLL_ODDS = 8,		     /* one step in so many is a poller's though there is work */
@@ -370,8 +371,11 @@ static int sim_run(void)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
+/* Reading the clock takes time: who reads it until a deadline comes gets there. */
 static uint64_t sim_clock_ns(void)
 {
+	if (rt_sim_is_running)
+		sim.now_ns += CLOCK_COST_NS;
 	return sim.now_ns;
 }
 

@@ -298,6 +298,7 @@ void rt_park(const char *on)
 		rt_core.plug_hook(task);
 	WRITE_ONCE(task->rt_wait, (void *)(uintptr_t)on);
 	WRITE_ONCE(t->since_ns, rt_this_now_ns);
+	rt_sim_point();
 	if (__atomic_compare_exchange_n(&task->rt_state, &running, TASK_PARKED, false,
 					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		task_leave(rt_self, t);
@@ -316,6 +317,7 @@ void rt_wake(struct task *task)
 	struct rt_task *t = to_rt_task(task);
 
 	blkfs_assert(rt_self != NULL);
+	rt_sim_point();
 	if (__atomic_exchange_n(&task->rt_state, TASK_WOKEN, __ATOMIC_ACQ_REL) != TASK_PARKED)
 		return;
 	if (task->reactor == rt_self->id) {

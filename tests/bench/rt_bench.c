@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "blkfs/lock_order.h"
 #include "blkfs/rt.h"
 
 enum { ROUNDS = 5 };
@@ -113,6 +114,71 @@ static void timer_row(unsigned int ops_nr)
 	}
 }
 
+static const struct rt_lock_class bench_class = { "bench", LOCK_RANK_LEAF };
+
+static void mutex_row(unsigned int ops_nr)
+{
+	struct rt_mutex m;
+
+	rt_mutex_init(&m, &bench_class);
+	for (unsigned int i = 0; i < ops_nr; i++) {
+		rt_mutex_lock(&m);
+		rt_mutex_unlock(&m);
+	}
+}
+
+static void read_lock_row(unsigned int ops_nr)
+{
+	struct rt_rwsem s;
+
+	rt_rwsem_init(&s, &bench_class);
+	for (unsigned int i = 0; i < ops_nr; i++) {
+		rt_rwsem_down_read(&s);
+		rt_rwsem_up_read(&s);
+	}
+}
+
+static void completion_row(unsigned int ops_nr)
+{
+	struct completion c;
+
+	completion_init(&c);
+	for (unsigned int i = 0; i < ops_nr; i++) {
+		complete(&c);
+		completion_wait(&c);
+	}
+}
+
+struct contest {
+	struct rt_mutex mutex;
+	unsigned int each_nr;
+	unsigned int left_nr; /* [atomic] */
+};
+
+static void contender(void *arg)
+{
+	struct contest *c = arg;
+
+	for (unsigned int i = 0; i < c->each_nr; i++) {
+		rt_mutex_lock(&c->mutex);
+		rt_mutex_unlock(&c->mutex);
+	}
+	if (__atomic_sub_fetch(&c->left_nr, 1, __ATOMIC_ACQ_REL) == 0)
+		rt_wake(bench_task);
+}
+
+static void contest_row(unsigned int ops_nr)
+{
+	struct contest c = { .each_nr = ops_nr / 8, .left_nr = 8 };
+
+	rt_mutex_init(&c.mutex, &bench_class);
+	for (unsigned int i = 0; i < 8; i++)
+		if (rt_spawn_on(i % rt_reactor_nr(), contender, &c, "contender") != 0)
+			abort();
+	while (__atomic_load_n(&c.left_nr, __ATOMIC_ACQUIRE) > 0)
+		rt_park("contest");
+}
+
 /* ---- between two ------------------------------------------------------------------------------ */
 
 static struct rt_msg *batch;
@@ -196,11 +262,15 @@ static const struct row rows[] = {
 	{ "spawn, run and end", 1000000, spawn_row, 1 },
 	{ "timer armed and cancelled", 1000000, timer_row, 1 },
 	{ "clock", 1000000, clock_row, 1 },
+	{ "mutex, lock and unlock", 1000000, mutex_row, 1 },
+	{ "rwsem, down and up for reading", 1000000, read_lock_row, 1 },
+	{ "completion, complete and wait", 1000000, completion_row, 1 },
 	{ "read 4 KiB, page cache, ring, depth 1", 100000, read_ring_row, 1 },
 	{ "read 4 KiB, page cache, in place", 200000, read_inline_row, 1 },
 	{ "offload there and back", 5000, offload_row, 1 },
 	{ "message to another reactor, batches", 40 * BATCH, post_row, 2 },
 	{ "call on another reactor and back", 20000, call_row, 2 },
+	{ "mutex, 8 tasks of two reactors", 400000, contest_row, 2 },
 };
 
 static int bench_main(void *arg)
