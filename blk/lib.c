@@ -213,3 +213,34 @@ int blkdev_issue_zeroout(struct block_device *bdev, sector_t sector, sector_t nr
 		return err;
 	return write_zeros(bdev, sector, nr_sects);
 }
+
+/* Joins @v to the last of @iov where the memory goes on; the number of vectors after it. */
+static unsigned int iov_append(struct iovec *iov, unsigned int nr, struct bio_vec v)
+{
+	if (nr && (char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len == v.bv_addr) {
+		iov[nr - 1].iov_len += v.bv_len;
+		return nr;
+	}
+	iov[nr] = (struct iovec){ v.bv_addr, v.bv_len };
+	return nr + 1;
+}
+
+unsigned int blk_rq_map_iov(const struct request *rq, struct iovec *iov, unsigned int iov_max)
+{
+	struct bvec_iter it;
+	struct bio_vec v;
+	struct bio *bio;
+	unsigned int nr = 0;
+
+	if (!op_has_data(rq->cmd_flags))
+		return 0;
+	rq_for_each_bio(bio, rq) {
+		bio_for_each_vec(v, bio, it) {
+			blkfs_assert(nr < iov_max ||
+				     (char *)iov[nr - 1].iov_base + iov[nr - 1].iov_len ==
+					     v.bv_addr);
+			nr = iov_append(iov, nr, v);
+		}
+	}
+	return nr;
+}

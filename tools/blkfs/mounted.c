@@ -304,6 +304,7 @@ static int mount_front(struct mounted *m)
 	struct fuse_front_config cfg = {
 		.mountpoint = m->mountpoint,
 		.source = m->src.name,
+		.subtype = "blkfs",
 		.blk_path = geteuid() == 0 ? source_blk_path(&m->src) : NULL,
 		.fs = m->fs,
 		.control = m->control,

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/parse.h"
 
@@ -304,6 +305,9 @@ void mount_options_settle(struct mount_options *mo, bool is_root)
 		mo->dev = root_only;
 	if (mo->exec == OPT_UNSET)
 		mo->exec = OPT_YES;
+	mo->fs.is_fakeroot |= mo->has_uid || mo->has_gid;
+	mo->fs.uid = mo->has_uid ? mo->uid : geteuid();
+	mo->fs.gid = mo->has_gid ? mo->gid : getegid();
 	mo->fs.errors = (enum fs_errors)mo->errors;
 	mo->fs.cache_bytes = mo->cache_bytes;
 }
