@@ -179,6 +179,37 @@ drop_scratch()
 	SCRATCH=
 }
 
+# family_of PID: it and all that descend from it.
+family_of()
+{
+	ps -eo pid=,ppid= | awk -v root="$1" '
+		{ parent[$1] = $2 }
+		END {
+			for (pid in parent) {
+				up = pid
+				while (up in parent && up != root)
+					up = parent[up]
+				if (up == root)
+					print pid
+			}
+		}'
+}
+
+# end_family PID: ask it and its descendants to end, then make them. ctest puts every test into a
+# session of its own, so that no process group holds them all.
+end_family()
+{
+	local family
+
+	family=$(family_of "$1")
+	[ -n "$family" ] || return 0
+	# shellcheck disable=SC2086 # a list of numbers
+	$SUDO kill -TERM $family 2>/dev/null
+	sleep 2
+	# shellcheck disable=SC2086
+	$SUDO kill -KILL $family 2>/dev/null
+}
+
 # The kernel's switch for FUSE over io_uring: absent where the kernel cannot do it.
 ENABLE_URING=/sys/module/fuse/parameters/enable_uring
 SAVED_URING=
