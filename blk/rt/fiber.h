@@ -26,6 +26,9 @@ int __must_check fiber_create(struct fiber *f, size_t stack_bytes, void (*entry)
 			      void *arg);
 void fiber_destroy(struct fiber *f);
 
+/* fiber_keep_stacks - from now on this thread keeps some stacks of destroyed fibers for new ones. */
+void fiber_keep_stacks(void);
+
 /* In switch_<arch>.S. */
 void fiber_switch_stack(void **save_sp, void *load_sp);
 void fiber_start(void);

@@ -444,8 +444,10 @@ int rt_init_sim(const struct rt_sim_config *cfg)
 		.reactors_nr = cfg->reactors_nr,
 		.task_stack_bytes = cfg->task_stack_bytes,
 	};
-	int err = rt_core_init(&sim_backend, &core_cfg);
+	int err;
 
+	fiber_keep_stacks(); /* runs are short and many */
+	err = rt_core_init(&sim_backend, &core_cfg);
 	if (err)
 		return err;
 	sim_set_up(cfg);

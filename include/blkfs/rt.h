@@ -274,7 +274,8 @@ void complete_all(struct completion *c); /* task or handler */
 /*
  * Wait for a condition. The condition is evaluated by the sleeper after it is queued, so a change
  * made before rt_waitqueue_wake_*() is never missed; use rt_wait_event(). A sleeper whose condition
- * turns out false again keeps its place.
+ * turns out false again keeps its place. Unlike a completion it must outlive its wakers, who look
+ * at it after they have changed the condition.
  */
 struct rt_waitqueue {
 	struct rt_serial serial;
