@@ -75,6 +75,13 @@ static void free_set_tags(struct blk_mq_tag_set *set, unsigned int nr)
 	set->tags = NULL;
 }
 
+/* Without an elevator a driver tag is always that of its own request. */
+static void reset_driver_rqs(struct blk_mq_tags *tags)
+{
+	for (unsigned int i = 0; i < tags->nr_tags; i++)
+		__atomic_store_n(&tags->rqs[i], blk_mq_tags_rq(tags, i), __ATOMIC_RELEASE);
+}
+
 int blk_mq_alloc_tag_set(struct blk_mq_tag_set *set)
 {
 	int err = check_set(set);
@@ -99,6 +106,7 @@ int blk_mq_alloc_tag_set(struct blk_mq_tag_set *set)
 			free_set_tags(set, h);
 			return err;
 		}
+		reset_driver_rqs(set->tags[h]);
 	}
 	err = blk_timeouts_create(set);
 	if (err)
@@ -152,12 +160,6 @@ static void leave_set(struct request_queue *q)
 }
 
 /* ---- scheduler tags and depth ----------------------------------------------------------------------------- */
-
-static void reset_driver_rqs(struct blk_mq_tags *tags)
-{
-	for (unsigned int i = 0; i < tags->nr_tags; i++)
-		__atomic_store_n(&tags->rqs[i], blk_mq_tags_rq(tags, i), __ATOMIC_RELEASE);
-}
 
 int blk_mq_sched_tags_alloc(struct request_queue *q, unsigned int depth)
 {
@@ -589,7 +591,6 @@ void del_gendisk(struct gendisk *disk)
 void blk_mark_disk_dead(struct gendisk *disk)
 {
 	blk_queue_start_dying(disk->queue);
-	set_capacity(disk, 0);
 }
 
 void set_capacity(struct gendisk *disk, sector_t sectors)
