@@ -234,11 +234,11 @@ static int probe_file(struct direct_source *src)
 
 /* ---- by reading -------------------------------------------------------------------------------------- */
 
-/* One block at the start. */
+/* The first block of the source. */
 static ssize_t probe_read(const struct direct_source *src, void *buf, int rw_flags)
 {
 	struct iovec iov = { buf, src->lim.logical_block_size };
-	ssize_t len = preadv2(src->fd, &iov, 1, (off_t)src->offset_bytes, rw_flags);
+	ssize_t len = preadv2(src->fd, &iov, 1, 0, rw_flags);
 
 	return len < 0 ? -errno : len;
 }
@@ -257,9 +257,8 @@ static int verify_alignment(struct direct_source *src, void *buf)
 		lim->physical_block_size = max(lim->physical_block_size, lim->logical_block_size);
 		return 0;
 	}
-	log_err("%s: the first block (%u bytes at %llu) cannot be read: %s", src->path,
-		lim->logical_block_size, (unsigned long long)src->offset_bytes,
-		strerror((int)-len));
+	log_err("%s: its first block (%u bytes) cannot be read: %s", src->path,
+		lim->logical_block_size, strerror((int)-len));
 	return (int)len;
 }
 

@@ -157,6 +157,7 @@ static void finish_rq(struct mem_disk *md, struct mem_rq *pdu)
 		pdu->verdict = BLK_STS_OFFLINE;
 	model_end(md, blk_mq_rq_from_pdu(pdu), pdu);
 	pdu->is_finished = true;
+	rt_sim_point();
 	if (__atomic_compare_exchange_n(&pdu->state, &running, MEM_RQ_IDLE, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_RELAXED))
 		end_rq(pdu, pdu->verdict);
@@ -228,6 +229,7 @@ static enum blk_eh_timer_return mem_timeout(struct request *rq)
 	struct mem_rq *pdu = blk_mq_rq_to_pdu(rq);
 	uint32_t running = MEM_RQ_RUNNING;
 
+	rt_sim_point();
 	if (__atomic_compare_exchange_n(&pdu->state, &running, MEM_RQ_ABORTING, false,
 					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		rt_post(md->home, &pdu->abort_msg);
@@ -243,6 +245,7 @@ static blk_status_t mem_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq
 	struct mem_rq *pdu = blk_mq_rq_to_pdu(rq);
 	const struct mem_fault *fault = mem_faults_match(&md->faults, rq);
 
+	rt_sim_point();
 	if (READ_ONCE(md->is_dead))
 		return BLK_STS_OFFLINE;
 	if (fault && fault->what == MEM_FAULT_BUSY)

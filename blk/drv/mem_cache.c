@@ -17,9 +17,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "base/compiler.h"
 #include "base/hash.h"
-#include "blkfs/rt.h"
 
 enum { PIECE_BYTES = MEM_PIECE_SECTORS * SECTOR_SIZE };
 
@@ -236,16 +237,21 @@ const uint8_t *mem_cache_cut(struct mem_cache *cache, uint64_t seed)
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-/* Resident only where touched: most of it never is. */
+/* Zeroed small pages, resident only where touched: most of it never is. */
 static void *alloc(size_t nr, size_t size)
 {
-	return nr > SIZE_MAX / size ? NULL : rt_dma_alloc(nr * size);
+	void *p = MAP_FAILED;
+
+	if (nr <= SIZE_MAX / size)
+		p = mmap(NULL, nr * size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
 }
 
 static void release(void *p, size_t nr, size_t size)
 {
 	if (p)
-		rt_dma_free(p, nr * size);
+		munmap(p, nr * size);
 }
 
 int mem_cache_create(uint8_t *current, sector_t sectors_nr, unsigned int pieces_in_flight,

@@ -41,9 +41,11 @@ struct record_disk {
 static void record(struct record_disk *rd, uint8_t what, const struct request *rq,
 		   blk_status_t status)
 {
-	uint64_t place = __atomic_fetch_add(&rd->next, 1, __ATOMIC_ACQ_REL);
 	struct record_entry *e;
+	uint64_t place;
 
+	rt_sim_point();
+	place = __atomic_fetch_add(&rd->next, 1, __ATOMIC_ACQ_REL);
 	if (place >= rd->entries_max)
 		return;
 	e = &rd->entries[place];
