@@ -91,6 +91,7 @@ struct ff_cpu {
 	struct fuse_front *ff;
 	unsigned int reactor;
 	unsigned int inflight_nr;  /* [atomic], written by its reactor */
+	unsigned int handed_nr;	   /* [atomic] requests on their way from other reactors */
 	struct list_head inflight; /* have a task */
 	struct list_head pending;  /* wait for one */
 	struct list_head files;

@@ -5,6 +5,9 @@
  * A queue belongs to a CPU (qid), the queues of CPUs without a reactor to the nearest one. An entry
  * is with the kernel (its REGISTER or COMMIT_AND_FETCH is pending), or with us (a request runs).
  * Its payload is what the device reads into; WIRE_HEADROOM bytes lie before it for libfuse's sake.
+ * The kernel copies a payload in the thread whose ring carries the command: a big request is handed
+ * to a reactor with less to do, which commits it; the entry stays there while that pays, else it
+ * goes home.
  *
  * Invariants: 1. Each possible CPU's queue has an entry, or the kernel sends nothing to any ring.
  *             2. COMMIT goes out after the op returned: from then on the payload is the kernel's.
@@ -19,7 +22,10 @@
 
 #include "fs/fuse/front.h"
 
-enum { FOREIGN_DEPTH = 4 }; /* entries of a CPU without a reactor: our threads do not run there */
+enum {
+	FOREIGN_DEPTH = 4, /* entries of a CPU without a reactor: our threads do not run there */
+	BIG_BYTES = 64 * 1024, /* the copy takes longer than waking another reactor */
+};
 
 struct uring_entry {
 	struct ff_req req; /* first: they are one thing */
@@ -27,11 +33,14 @@ struct uring_entry {
 	struct uring_queue *queue;
 	struct wire_uring_headers *hdr;
 	struct iovec iov[2];
+	struct rt_msg msg;  /* to another reactor, or home */
 	bool is_registered; /* a completion has come without error */
+	bool is_big;	    /* the request it carries */
 };
 
 struct uring_queue {
 	uint16_t qid;
+	struct ff_cpu *home;
 	unsigned int entries_nr;
 	struct uring_entry *entries;
 	struct wire_uring_headers *hdrs;
@@ -79,16 +88,37 @@ static int uring_reply(struct ff_req *r, const struct fuse_out_header *out, cons
 	return 0;
 }
 
+static void entry_commit(struct uring_entry *e)
+{
+	entry_submit(e, WIRE_URING_COMMIT_AND_FETCH, e->hdr->ent.commit_id);
+}
+
+static void entry_commit_msg(struct rt_msg *m)
+{
+	entry_commit(container_of(m, struct uring_entry, msg));
+}
+
+static unsigned int cpu_load(const struct ff_cpu *cpu)
+{
+	return READ_ONCE(cpu->inflight_nr) + READ_ONCE(cpu->handed_nr);
+}
+
 static void uring_release(struct ff_req *r)
 {
 	struct uring_entry *e = container_of(r, struct uring_entry, req);
+	struct ff_cpu *home = e->queue->home;
 
 	if (!r->is_replied) { /* it needed none; the ring does */
 		struct fuse_out_header out = { .len = sizeof(out), .unique = r->in.unique };
 
 		(void)uring_reply(r, &out, NULL, 0);
 	}
-	entry_submit(e, WIRE_URING_COMMIT_AND_FETCH, e->hdr->ent.commit_id);
+	if (r->cpu == home || (e->is_big && cpu_load(home) >= cpu_load(r->cpu))) {
+		entry_commit(e);
+	} else {
+		e->msg.fn = entry_commit_msg;
+		rt_post(home->reactor, &e->msg);
+	}
 }
 
 static const struct ff_transport uring_transport = {
@@ -113,6 +143,58 @@ static void entry_lost(struct uring_entry *e, int err)
 	ff_live_put(ff);
 }
 
+static bool is_big(const struct wire_msg *m)
+{
+	const struct fuse_read_in *in = m->arg;
+
+	return m->data_len >= BIG_BYTES ||
+	       (m->in->opcode == FUSE_READ && m->arg_len >= sizeof(*in) && in->size >= BIG_BYTES);
+}
+
+/* A reactor that would still have less to do than @from with one request more; NULL: none. */
+static struct ff_cpu *idler_cpu(const struct ff_cpu *from)
+{
+	struct fuse_front *ff = from->ff;
+	unsigned int least = cpu_load(from);
+	struct ff_cpu *idler = NULL;
+
+	for (unsigned int i = 0; i < ff->cpus_nr && least > 0; i++) {
+		unsigned int load = cpu_load(&ff->cpus[i]);
+
+		if (&ff->cpus[i] != from && load < least && READ_ONCE(ff->cpus[i].uring)) {
+			least = load;
+			idler = &ff->cpus[i];
+		}
+	}
+	return idler;
+}
+
+static void entry_handed(struct rt_msg *m)
+{
+	struct uring_entry *e = container_of(m, struct uring_entry, msg);
+
+	__atomic_sub_fetch(&e->req.cpu->handed_nr, 1, __ATOMIC_RELAXED);
+	ff_req_start(&e->req);
+}
+
+static void entry_start(struct uring_entry *e)
+{
+	struct ff_req *r = &e->req;
+	struct ff_cpu *idler;
+
+	r->cpu = &r->ff->cpus[rt_reactor_id()];
+	e->is_big = is_big(&r->msg);
+	idler = e->is_big ? idler_cpu(r->cpu) : NULL;
+	if (!idler) {
+		ff_req_start(r);
+		return;
+	}
+	r->cpu = idler;
+	__atomic_add_fetch(&idler->handed_nr, 1, __ATOMIC_RELAXED);
+	e->msg.fn = entry_handed;
+	rt_post(idler->reactor, &e->msg);
+}
+
 static void entry_done(struct rt_io *io)
 {
 	struct uring_entry *e = container_of(io, struct uring_entry, io);
@@ -133,10 +215,10 @@ static void entry_done(struct rt_io *io)
 		r->in = *in;
 		r->is_replied = false;
 		(void)ff_req_send(r, -EIO, NULL, 0);
-		uring_release(r);
+		entry_commit(e);
 		return;
 	}
-	ff_req_start(r);
+	entry_start(e);
 }
 
 /* ---- life -------------------------------------------------------------------------------------- */
@@ -183,6 +265,7 @@ static int queue_add(struct uring_cpu *uc, uint16_t qid, unsigned int entries_nr
 	if (!q)
 		return -ENOMEM;
 	q->qid = qid;
+	q->home = uc->cpu;
 	q->entries_nr = entries_nr;
 	q->entries = calloc(entries_nr, sizeof(*q->entries));
 	q->hdrs = calloc(entries_nr, sizeof(*q->hdrs));

@@ -57,6 +57,8 @@ static int word_apply(const char *word, const char *value)
 		cfg.fuse_depth = number(value);
 	else if (!strcmp(word, "slow_ms"))
 		opts.slow_ms = number(value);
+	else if (!strcmp(word, "latency_us"))
+		opts.latency_us = number(value);
 	else if (!strcmp(word, "sync_ms"))
 		opts.sync_ms = number(value);
 	else if (!strcmp(word, "names"))

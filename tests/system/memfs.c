@@ -600,6 +600,8 @@ static ssize_t mem_read(struct fs *fs, struct fs_file *file, struct fs_io *io)
 
 	switch (n->content) {
 	case CONTENT_NULL:
+		if (m->opts.latency_us)
+			rt_sleep_ns(m->opts.latency_us * 1000ULL);
 		break;
 	case CONTENT_SLOW:
 		rt_sleep_ns(m->opts.slow_ms * 1000000ULL);
@@ -685,6 +687,12 @@ static int mem_ioctl(struct fs *fs, uint64_t ino, unsigned int cmd, const struct
 	if (cmd == (unsigned int)FS_IOC_GETFLAGS && *out_len >= sizeof(n->st.flags)) {
 		memcpy(out, &n->st.flags, sizeof(n->st.flags));
 		*out_len = sizeof(n->st.flags);
+		return 0;
+	}
+	/* The kernel asks for it before it changes the flags. */
+	if (cmd == (unsigned int)FS_IOC_FSGETXATTR && *out_len >= sizeof(struct fsxattr)) {
+		memset(out, 0, sizeof(struct fsxattr));
+		*out_len = sizeof(struct fsxattr);
 		return 0;
 	}
 	if (cmd == (unsigned int)FS_IOC_SETFLAGS && in_len >= sizeof(n->st.flags)) {

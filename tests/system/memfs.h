@@ -16,6 +16,7 @@ struct memfs_opts {
 	bool is_read_only;
 	bool is_uncached; /* as a control tree: nothing may be remembered */
 	unsigned int slow_ms;
+	unsigned int latency_us; /* of reads of null */
 	unsigned int sync_ms;
 	unsigned int names_nr;
 	uint32_t dio_align_bytes;
