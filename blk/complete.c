@@ -169,6 +169,7 @@ static inline void end_request(struct request *rq, blk_status_t status, struct t
 	if (unlikely(rq->budget_token >= 0))
 		put_budget(rq);
 	if (unlikely(rq->end_io != NULL)) {
+		blk_mq_check_restart(rq->q); /* the device has room, though no tag comes back */
 		rq->status = status;
 		rq->end_io(rq, status);
 		return;
