@@ -77,6 +77,7 @@ struct blk_mq_sw_queue {
 	struct blk_mq_tag_waiter tag_waiter; /* for the first of dispatch */
 	bool is_waiting_for_tag;	     /* [reactor] tag_waiter is queued */
 	unsigned int tag_hint;		     /* [reactor] where to look first */
+	unsigned int sched_tag_hint;	     /* the same among the elevator's tags */
 	uint64_t run_nr, dispatched_nr;	     /* [reactor] for debug/hctxN */
 };
 

@@ -32,6 +32,11 @@ static inline struct blk_mq_tags *rq_own_tags(const struct blk_mq_hw_ctx *hctx)
 	return unlikely(hctx->sched_tags != NULL) ? hctx->sched_tags : hctx->tags;
 }
 
+static inline unsigned int *own_hint(struct blk_mq_sw_queue *sw)
+{
+	return unlikely(sw->hctx->sched_tags != NULL) ? &sw->sched_tag_hint : &sw->tag_hint;
+}
+
 static inline struct request *rq_init(const struct blk_mq_alloc_data *data,
 				      struct blk_mq_tags *tags, int tag)
 {
@@ -94,7 +99,7 @@ struct request *blk_mq_get_request(struct blk_mq_alloc_data *data)
 	int tag;
 
 	limit_depth(data);
-	got = blk_mq_tags_take(tags, data->sw->hctx, &data->sw->tag_hint, 1, data, &base);
+	got = blk_mq_tags_take(tags, data->sw->hctx, own_hint(data->sw), 1, data, &base);
 	if (likely(got))
 		tag = (int)(base + (unsigned int)__builtin_ctzl(got));
 	else if (data->flags & BLK_MQ_REQ_NOWAIT)
@@ -114,7 +119,7 @@ static struct request *get_batch(struct blk_mq_alloc_data *data, struct blk_plug
 	unsigned int base;
 	struct request *first = NULL;
 
-	got = blk_mq_tags_take(tags, data->sw->hctx, &data->sw->tag_hint, TAG_BATCH, data, &base);
+	got = blk_mq_tags_take(tags, data->sw->hctx, own_hint(data->sw), TAG_BATCH, data, &base);
 	while (got) {
 		unsigned int bit = 63 - (unsigned int)__builtin_clzl(got);
 		struct request *rq = rq_init(data, tags, (int)(base + bit));

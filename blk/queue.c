@@ -161,10 +161,19 @@ static void leave_set(struct request_queue *q)
 
 /* ---- scheduler tags and depth ----------------------------------------------------------------------------- */
 
+/* A hint is a tag that exists. The queue is frozen. */
+static void reset_sched_hints(struct request_queue *q)
+{
+	for (unsigned int r = 0; r < q->nr_reactors; r++)
+		for (unsigned int t = 0; t < HCTX_MAX_TYPES; t++)
+			q->ctxs[r].sw[t].sched_tag_hint = 0;
+}
+
 int blk_mq_sched_tags_alloc(struct request_queue *q, unsigned int depth)
 {
 	struct blk_mq_tag_set *set = q->tag_set;
 
+	reset_sched_hints(q);
 	for (unsigned int h = 0; h < q->nr_hw_queues; h++) {
 		int err = blk_mq_tags_create(set, h, depth + set->reserved_tags, set->reserved_tags,
 					     &q->hctxs[h]->sched_tags);
