@@ -24,6 +24,7 @@
 #include "blk.h"
 #include "debugfs.h"
 #include "merge.h"
+#include "tags.h"
 
 enum { ELV_TYPES_MAX = 16, ELV_NAME_MAX = 16 };
 
@@ -175,6 +176,14 @@ static unsigned int default_depth(const struct request_queue *q)
 	return 2 * min_t(unsigned int, q->tag_set->queue_depth, BLKDEV_DEFAULT_RQ);
 }
 
+/* E2. The driver's own depth is whole again, whatever nr_requests made of it. */
+static void set_depth(struct request_queue *q, unsigned int nr_requests)
+{
+	for (unsigned int i = 0; i < q->nr_hw_queues; i++)
+		blk_mq_tags_set_depth(q->hctxs[i]->tags, q->hctxs[i]->tags->nr_tags);
+	WRITE_ONCE(q->nr_requests, nr_requests);
+}
+
 static int elevator_start(struct request_queue *q, const struct elevator_type *type)
 {
 	struct elevator_queue *eq;
@@ -195,6 +204,7 @@ static int elevator_start(struct request_queue *q, const struct elevator_type *t
 	err = elevator_publish(q);
 	if (err)
 		goto exit_hctxs;
+	set_depth(q, default_depth(q));
 	WRITE_ONCE(q->elevator_type, type);
 	return 0;
 exit_hctxs:
@@ -230,6 +240,7 @@ void elevator_exit(struct request_queue *q)
 		eq->type->ops.exit_sched(eq);
 	q->elevator = NULL;
 	blk_mq_sched_tags_free(q);
+	set_depth(q, q->tag_set->queue_depth - q->tag_set->reserved_tags);
 	free(eq);
 }
 
