@@ -12,10 +12,13 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "blkfs/driver.h"
 #include "blkfs/drivers.h"
+
+#include "record_log.h"
 
 enum { RECORD_QUEUE_DEPTH = 64, RECORD_SEGMENTS = 64 };
 
@@ -35,25 +38,33 @@ struct record_disk {
 	struct block_device *below;
 	struct record_entry *entries;
 	size_t entries_max;
+	struct record_log *log; /* NULL: none */
 	uint64_t next; /* [atomic] place of the next entry; beyond entries_max it counts on */
 };
 
 static void record(struct record_disk *rd, uint8_t what, const struct request *rq,
 		   blk_status_t status)
 {
-	struct record_entry *e;
+	struct record_entry *e, now = { .what = what,
+					.status = status,
+					.opf = rq->cmd_flags,
+					.sector = blk_rq_pos(rq),
+					.len_bytes = blk_rq_bytes(rq) };
 	uint64_t place;
 
 	rt_sim_point();
 	place = __atomic_fetch_add(&rd->next, 1, __ATOMIC_ACQ_REL);
 	if (place >= rd->entries_max)
 		return;
+	now.seq = place;
+	if (rd->log)
+		record_log_put(rd->log, &now, rt_now());
 	e = &rd->entries[place];
 	e->seq = place;
-	e->status = status;
-	e->opf = rq->cmd_flags;
-	e->sector = blk_rq_pos(rq);
-	e->len_bytes = blk_rq_bytes(rq);
+	e->status = now.status;
+	e->opf = now.opf;
+	e->sector = now.sector;
+	e->len_bytes = now.len_bytes;
 	__atomic_store_n(&e->what, what, __ATOMIC_RELEASE);
 }
 
@@ -117,6 +128,7 @@ static void record_free_disk(struct gendisk *disk)
 	struct record_disk *rd = disk->private_data;
 
 	blk_mq_free_tag_set(&rd->set);
+	record_log_close(rd->log, min_t(uint64_t, rd->next, rd->entries_max));
 	destroy(rd);
 }
 
@@ -125,6 +137,17 @@ static const struct blk_mq_ops record_ops = {
 	.init_hctx = record_init_hctx,
 	.free_disk = record_free_disk,
 };
+
+int record_log_to(struct gendisk *disk, const char *path)
+{
+	struct record_disk *rd = disk->private_data;
+	int err = record_log_open(path, rd->entries_max, &rd->log);
+
+	if (err)
+		log_err("record disk %s: cannot write %zu lines to %s: %s", disk->disk_name,
+			rd->entries_max, path, strerror(-err));
+	return err;
+}
 
 size_t record_read(struct gendisk *disk, struct record_entry *out, size_t max)
 {

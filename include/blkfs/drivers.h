@@ -123,6 +123,12 @@ struct record_entry {
 };
 int __must_check record_disk_create(const struct drv_config *dc, struct block_device *below,
 				    size_t entries_max, struct gendisk **out);
+/*
+ * Each entry also as a line of text in the file @path, which is replaced; readable at any time, and
+ * what was written stays when the process is killed. Before the first I/O. 0 or -errno, logged.
+ *   D|C  seq  time_ns  operation  flags (FUA is U, SYNC is S, ...)  sector  bytes  status
+ */
+int __must_check record_log_to(struct gendisk *disk, const char *path);
 /* Copies the oldest @max entries to @out; how many. Any time, also while I/O runs. */
 size_t record_read(struct gendisk *disk, struct record_entry *out, size_t max);
 /* Entries that found no room after the first entries_max. */

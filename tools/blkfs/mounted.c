@@ -240,7 +240,7 @@ static int open_disk(struct mounted *m)
 		known[strcspn(known, "\n")] = 0;
 		log_err("mount option scheduler=%s: %s; this queue knows: %s", m->mo.scheduler,
 			strerror(-err), known);
-		del_gendisk(m->disk);
+		source_close(&m->src, m->disk);
 	}
 	return err;
 }
@@ -387,7 +387,7 @@ int mounted_run(void *arg)
 	code = serve(m);
 	attr_dir_unfill(attr_root(), mount_attrs, m);
 	fuse_front_destroy(m->front);
-	del_gendisk(m->disk);
+	source_close(&m->src, m->disk);
 	if (m->socket) {
 		control_socket_unmounted(m->socket, code ? -EIO : 0, "the last write-out failed");
 		control_socket_stop(m->socket);
@@ -400,6 +400,6 @@ unmount_control:
 unmount_fs:
 	(void)m->fs->ops->unmount(m->fs);
 del_disk:
-	del_gendisk(m->disk);
+	source_close(&m->src, m->disk);
 	return code;
 }

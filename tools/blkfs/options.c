@@ -71,6 +71,8 @@ static const struct opt_row opt_table[] = {
 	{ "queue_depth", OPT_U32, AT(queue_depth), 1, 10240, NULL, "tags a hardware queue" },
 	{ "cache", OPT_SIZE, AT(cache_bytes), 1u << 20, 1ull << 40, NULL,
 	  "bytes of metadata cache; 32M" },
+	{ "record", OPT_NAME, AT(record), 0, sizeof_field(struct mount_options, record), NULL,
+	  "a file for what the device is given and completes, in order" },
 	{ "uid", OPT_ID, AT(uid), AT(has_uid), 0, NULL, "owner of every file" },
 	{ "gid", OPT_ID, AT(gid), AT(has_gid), 0, NULL, "group of every file" },
 	{ "fakeroot", OPT_SETBOOL, AT(fs.is_fakeroot), 1, 0, NULL,

@@ -35,6 +35,7 @@ struct mount_options {
 	uint32_t reactors, fuse_depth, spin_us, hw_queues, queue_depth; /* 0: default */
 	uint64_t cache_bytes;
 	char scheduler[32]; /* "": the default for the device */
+	char record[256];   /* file for the record of what the device is given; "": none */
 
 	uint32_t uid, gid;
 	bool has_uid, has_gid;

@@ -17,6 +17,9 @@
 /* Larger than any disk; keeps sums in 64 bits. */
 static const uint64_t size_most = 1ull << 60;
 
+/* Two for each request; 12 MB of file. */
+enum { RECORD_ENTRIES_MAX = 1 << 17 };
+
 static const struct {
 	const char *prefix;
 	enum source_kind kind;
@@ -85,15 +88,9 @@ const char *source_blk_path(const struct source *src)
 	return src->kind == SOURCE_PATH ? src->name : NULL;
 }
 
-int source_open(const struct source *src, const struct mount_options *mo, bool is_fuseblk,
-		struct attr_dir *attrs, struct gendisk **out)
+static int open_driver(const struct source *src, const struct drv_config *dc, bool is_fuseblk,
+		       struct gendisk **out)
 {
-	const char *slash = strrchr(src->name, '/');
-	struct drv_config dc = { .name = slash ? slash + 1 : src->name,
-				 .hw_queues = mo->hw_queues,
-				 .queue_depth = mo->queue_depth,
-				 .is_read_only = mo->fs.is_read_only,
-				 .attrs = attrs };
 	struct mem_config mem = { .size_bytes = src->size_bytes,
 				  .has_write_cache = true,
 				  .has_fua = true };
@@ -103,11 +100,57 @@ int source_open(const struct source *src, const struct mount_options *mo, bool i
 
 	switch (src->kind) {
 	case SOURCE_MEM:
-		return mem_disk_create(&dc, &mem, out);
+		return mem_disk_create(dc, &mem, out);
 	case SOURCE_NULL:
-		return null_disk_create(&dc, &null, out);
+		return null_disk_create(dc, &null, out);
 	case SOURCE_PATH:
-		return direct_disk_create(&dc, &direct, out);
+		return direct_disk_create(dc, &direct, out);
 	}
 	return -EINVAL;
+}
+
+/* A record disk above @below, which it keeps only on success. */
+static int open_record(struct source *src, const struct drv_config *dc, const char *path,
+		       struct gendisk *below, struct gendisk **out)
+{
+	int err = record_disk_create(dc, &below->part0, RECORD_ENTRIES_MAX, out);
+
+	if (err)
+		return err;
+	err = record_log_to(*out, path);
+	if (err)
+		del_gendisk(*out);
+	else
+		src->below = below;
+	return err;
+}
+
+int source_open(struct source *src, const struct mount_options *mo, bool is_fuseblk,
+		struct attr_dir *attrs, struct gendisk **out)
+{
+	const char *slash = strrchr(src->name, '/');
+	bool is_recorded = mo->record[0];
+	struct drv_config dc = { .name = slash ? slash + 1 : src->name,
+				 .hw_queues = mo->hw_queues,
+				 .queue_depth = mo->queue_depth,
+				 .is_read_only = mo->fs.is_read_only,
+				 .attrs = is_recorded ? NULL : attrs };
+	struct gendisk *below;
+	int err = open_driver(src, &dc, is_fuseblk, is_recorded ? &below : out);
+
+	if (err || !is_recorded)
+		return err;
+	dc.attrs = attrs;
+	err = open_record(src, &dc, mo->record, below, out);
+	if (err)
+		del_gendisk(below);
+	return err;
+}
+
+void source_close(struct source *src, struct gendisk *disk)
+{
+	del_gendisk(disk);
+	if (src->below)
+		del_gendisk(src->below);
+	src->below = NULL;
 }

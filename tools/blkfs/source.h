@@ -25,6 +25,7 @@ struct source {
 	char name[4096]; /* absolute path, or as given */
 	uint64_t size_bytes;
 	bool is_blkdev;
+	struct gendisk *below; /* under a record disk; NULL: not recorded */
 };
 
 /* Pure but for a stat of the path. -EINVAL, -errno; @why says what is wrong. */
@@ -32,8 +33,10 @@ int __must_check source_parse(struct source *src, const char *text, uint32_t dri
 			      struct strbuf *why);
 
 /* Context: task. The driver logs what went wrong. */
-int __must_check source_open(const struct source *src, const struct mount_options *mo,
-			     bool is_fuseblk, struct attr_dir *attrs, struct gendisk **out);
+int __must_check source_open(struct source *src, const struct mount_options *mo, bool is_fuseblk,
+			     struct attr_dir *attrs, struct gendisk **out);
+/* del_gendisk() for what source_open() gave. */
+void source_close(struct source *src, struct gendisk *disk);
 
 /* The path that a fuseblk mount may claim, or NULL. */
 const char *source_blk_path(const struct source *src);

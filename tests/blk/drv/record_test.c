@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What a record disk writes down, and that the flush machinery above it keeps its order. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/test.h"
 
@@ -67,6 +71,58 @@ static int entries_tell_the_story(void *arg)
 Test(record, entries_say_what_was_issued_and_what_completed)
 {
 	sim_seeds(1, 30, 2, entries_tell_the_story, NULL);
+}
+
+/* ---- the file ---------------------------------------------------------------------------------------- */
+
+static char log_path[] = "/tmp/blkfs-record-test.XXXXXX";
+
+/* The file as it is now; how many bytes. */
+static size_t slurp(char *out, size_t size)
+{
+	FILE *f = fopen(log_path, "re");
+	size_t len = f ? fread(out, 1, size - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	out[len] = 0;
+	return len;
+}
+
+static int lines_are_there_while_it_runs(void *arg)
+{
+	static uint8_t buf[4096] __aligned(4096);
+	static char text[4096];
+	const struct mem_config mc = { .has_write_cache = true, .has_fua = true };
+	struct pair p;
+	unsigned long long seq, sector, bytes, status;
+	char what, op[16], flags[8];
+	int ret = make_pair(&p, mc, 8);
+
+	if (ret)
+		return ret;
+	sim_expect(record_log_to(p.disk, "/nonexistent/log") == -ENOENT);
+	sim_expect(record_log_to(p.disk, log_path) == 0);
+	sim_expect(bdev_rw(&p.disk->part0, REQ_OP_WRITE | REQ_FUA, 16, buf, 4096) == 0);
+	slurp(text, sizeof(text));
+	sim_expect(sscanf(text, "%c %llu %*u %15s %7s %llu %llu %llu", &what, &seq, op, flags,
+			  &sector, &bytes, &status) == 7);
+	sim_expect(what == 'D' && seq == 0 && !strcmp(op, "WRITE") && strchr(flags, 'U') &&
+		   sector == 16 && bytes == 4096 && status == 0);
+	sim_expect(strchr(text, '\n') && strchr(text, '\n')[1] == 'C');
+	remove_pair(&p);
+	sim_expect(slurp(text, sizeof(text)) == 2 * (size_t)(strchr(text, '\n') + 1 - text));
+	return 0;
+}
+
+Test(record, lines_of_a_file_say_the_same_at_any_time)
+{
+	int fd = mkstemp(log_path);
+
+	cr_assert(fd >= 0);
+	close(fd);
+	cr_expect_eq(sim_run(1, 1, lines_are_there_while_it_runs, NULL), 0);
+	unlink(log_path);
 }
 
 /* ---- order ------------------------------------------------------------------------------------------- */
