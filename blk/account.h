@@ -52,38 +52,81 @@ static inline void bdev_account_start(const struct block_device *bdev, bool is_w
 	blk_account_ticks(bdev, cell, now_ns, false);
 }
 
-static inline void bdev_account_done(const struct block_device *bdev, const struct request *rq,
+/* @nr requests of @sectors together, each begun @took_ns ago. */
+static inline void bdev_account_done(const struct block_device *bdev, blk_opf_t opf,
+				     uint64_t sectors, unsigned int nr, uint64_t took_ns,
 				     uint64_t now_ns)
 {
 	struct bdev_stats_cell *cell = bdev_this_cell(bdev);
-	enum stat_group group = op_stat_group(rq->cmd_flags);
-	uint64_t took_ns = now_ns - rq->start_time_ns;
+	enum stat_group group = op_stat_group(opf);
 
 	blk_account_ticks(bdev, cell, now_ns, true);
-	stat_add(&cell->ios[group], 1);
-	stat_add(&cell->sectors[group], blk_rq_sectors(rq));
-	stat_add(&cell->nsecs[group], took_ns);
-	stat_add(&cell->in_flight[op_is_write(rq->cmd_flags)], (uint64_t)-1);
-	histogram_record(&cell->latency[group], took_ns);
+	stat_add(&cell->ios[group], nr);
+	stat_add(&cell->sectors[group], sectors);
+	stat_add(&cell->nsecs[group], took_ns * nr);
+	stat_add(&cell->in_flight[op_is_write(opf)], -(uint64_t)nr);
+	histogram_record_many(&cell->latency[group], took_ns, nr);
 }
 
 static inline void blk_account_start(struct request *rq, uint64_t now_ns)
 {
+	struct bdev_stats_cell *cell = rq->mq_ctx->cell;
+
 	if (unlikely(queue_flag_test(rq->q, QUEUE_FLAG_NO_IO_STAT)))
 		return;
 	rq->rq_flags |= RQF_IO_STAT;
-	bdev_account_start(rq->part, op_is_write(rq->cmd_flags), now_ns);
+	stat_add(&cell->in_flight[op_is_write(rq->cmd_flags)], 1);
+	if (unlikely(cell->ticked_ns != now_ns))
+		blk_account_ticks(&rq->q->disk->part0, cell, now_ns, false);
 	if (unlikely(rq->part->bd_partno))
-		bdev_account_start(&rq->q->disk->part0, op_is_write(rq->cmd_flags), now_ns);
+		bdev_account_start(rq->part, op_is_write(rq->cmd_flags), now_ns);
+}
+
+/* Completions of one kind that took as long: counted together. */
+struct account_batch {
+	const struct block_device *part; /* NULL: empty */
+	blk_opf_t op;
+	unsigned int nr;
+	uint64_t start_time_ns;
+	uint64_t sectors;
+	uint64_t now_ns;
+};
+
+static inline void account_batch_flush(struct account_batch *ab)
+{
+	const struct block_device *part = ab->part;
+	uint64_t took_ns = ab->now_ns - ab->start_time_ns;
+
+	if (!part)
+		return;
+	bdev_account_done(part, ab->op, ab->sectors, ab->nr, took_ns, ab->now_ns);
+	if (unlikely(part->bd_partno))
+		bdev_account_done(&part->bd_disk->part0, ab->op, ab->sectors, ab->nr, took_ns,
+				  ab->now_ns);
+	ab->part = NULL;
+}
+
+static inline void account_batch_add(struct account_batch *ab, const struct request *rq)
+{
+	if (unlikely(ab->part != rq->part || ab->start_time_ns != rq->start_time_ns ||
+		     ab->op != (rq->cmd_flags & REQ_OP_MASK))) {
+		account_batch_flush(ab);
+		ab->part = rq->part;
+		ab->op = rq->cmd_flags & REQ_OP_MASK;
+		ab->start_time_ns = rq->start_time_ns;
+		ab->nr = 0;
+		ab->sectors = 0;
+	}
+	ab->nr++;
+	ab->sectors += blk_rq_sectors(rq);
 }
 
 static inline void blk_account_done(const struct request *rq, uint64_t now_ns)
 {
-	if (!(rq->rq_flags & RQF_IO_STAT))
-		return;
-	bdev_account_done(rq->part, rq, now_ns);
-	if (unlikely(rq->part->bd_partno))
-		bdev_account_done(&rq->q->disk->part0, rq, now_ns);
+	struct account_batch ab = { .now_ns = now_ns };
+
+	account_batch_add(&ab, rq);
+	account_batch_flush(&ab);
 }
 
 static inline void blk_account_merges(const struct request *rq)

@@ -19,11 +19,14 @@
 #include "mq.h"
 
 struct bio_pool_part {
-	struct bio *free;	/* [reactor] */
-	struct bio *returned;	/* [atomic] from other reactors */
-	struct rt_waitqueue wq; /* tasks of this reactor */
+	struct bio *free;     /* [reactor] */
+	struct bio *returned; /* [atomic] from other reactors */
+	unsigned int reactor;
+	unsigned int vecs_max;
+	unsigned int waiters_nr; /* [reactor] */
+	struct rt_waitqueue wq;	 /* tasks of this reactor */
 	void *mem;
-} __cacheline_aligned;
+} __aligned(2 * BLKFS_CACHELINE);
 
 struct bio_pool {
 	const char *name;
@@ -38,7 +41,6 @@ void bio_init(struct bio *bio, struct block_device *bdev, struct bio_vec *vecs,
 {
 	bio_setup(bio, bdev, vecs, max_vecs, opf);
 	bio->bi_pool = NULL;
-	bio->bi_pool_reactor = 0;
 }
 
 /* ---- pools ------------------------------------------------------------------------------------ */
@@ -54,12 +56,13 @@ static int pool_part_fill(struct bio_pool *pool, unsigned int reactor)
 		return -ENOMEM;
 	memset(mem, 0, stride * pool->bios_nr);
 	rt_waitqueue_init(&part->wq);
+	part->reactor = reactor;
+	part->vecs_max = pool->vecs_max;
 	part->mem = mem;
 	for (unsigned int i = pool->bios_nr; i-- > 0;) {
 		struct bio *bio = (struct bio *)(mem + i * stride);
 
-		bio->bi_pool = pool;
-		bio->bi_pool_reactor = (uint16_t)reactor;
+		bio->bi_pool = part;
 		bio->bi_next = part->free;
 		part->free = bio;
 	}
@@ -71,12 +74,12 @@ int bio_pool_create(const char *name, unsigned int bios_per_reactor, unsigned in
 {
 	unsigned int parts_nr = rt_reactor_nr();
 	size_t size = round_up(sizeof(struct bio_pool) + parts_nr * sizeof(struct bio_pool_part),
-			       BLKFS_CACHELINE);
+			       2 * BLKFS_CACHELINE);
 	struct bio_pool *pool;
 
 	if (!bios_per_reactor || vecs_max > BIO_MAX_VECS)
 		return -EINVAL;
-	pool = aligned_alloc(BLKFS_CACHELINE, size);
+	pool = aligned_alloc(2 * BLKFS_CACHELINE, size);
 	if (!pool)
 		return -ENOMEM;
 	memset(pool, 0, size);
@@ -127,35 +130,41 @@ static bool pool_part_refill(void *arg)
 	return part->free != NULL;
 }
 
-/* A bio from other reactors' returns, or after a sleep. NULL: may not sleep. */
-static struct bio_pool_part *__noinline pool_part_wait(struct bio_pool_part *part, blk_opf_t opf)
+/* From other reactors' returns, or after a sleep. NULL: may not sleep. */
+static struct bio *__noinline bio_alloc_slow(struct block_device *bdev, unsigned int nr_vecs,
+					     blk_opf_t opf, struct bio_pool *pool)
 {
-	if (pool_part_refill(part))
-		return part;
-	if ((opf & REQ_NOWAIT) || !rt_current())
-		return NULL;
-	blk_bio_list_hand_over();
-	rt_wait_event(&part->wq, pool_part_refill, part, "a bio of the pool");
-	return part;
+	struct bio_pool_part *part = &pool->parts[rt_reactor_id()];
+
+	if (!pool_part_refill(part)) {
+		if ((opf & REQ_NOWAIT) || !rt_current())
+			return NULL;
+		blk_bio_list_hand_over();
+		part->waiters_nr++;
+		rt_wait_event(&part->wq, pool_part_refill, part, "a bio of the pool");
+		part->waiters_nr--;
+	}
+	return bio_alloc(bdev, nr_vecs, opf, pool);
 }
 
 struct bio *bio_alloc(struct block_device *bdev, unsigned int nr_vecs, blk_opf_t opf,
 		      struct bio_pool *pool)
 {
 	struct bio_pool_part *part = &pool->parts[rt_reactor_id()];
-	struct bio *bio;
+	struct bio *bio = part->free;
 
-	blkfs_assert(nr_vecs <= pool->vecs_max);
-	if (unlikely(!part->free) && !pool_part_wait(part, opf))
-		return NULL;
-	bio = part->free;
+	if (unlikely(!bio))
+		return bio_alloc_slow(bdev, nr_vecs, opf, pool);
+	blkfs_assert(nr_vecs <= part->vecs_max);
 	part->free = bio->bi_next;
 	bio_setup(bio, bdev, (struct bio_vec *)(bio + 1), nr_vecs, opf);
 	return bio;
 }
 
-static void __noinline bio_put_elsewhere(struct bio *bio, struct bio_pool_part *part)
+/* On another reactor, or with somebody waiting for it. */
+static void __noinline bio_put_slow(struct bio *bio)
 {
+	struct bio_pool_part *part = bio->bi_pool;
 	struct bio *head = READ_ONCE(part->returned);
 
 	do {
@@ -168,19 +177,16 @@ static void __noinline bio_put_elsewhere(struct bio *bio, struct bio_pool_part *
 
 void bio_put(struct bio *bio)
 {
-	struct bio_pool_part *part;
+	struct bio_pool_part *part = bio->bi_pool;
 
-	if (!bio->bi_pool)
+	if (!part)
 		return;
-	part = &bio->bi_pool->parts[bio->bi_pool_reactor];
-	if (unlikely(bio->bi_pool_reactor != rt_reactor_id())) {
-		bio_put_elsewhere(bio, part);
+	if (unlikely(part->reactor != rt_reactor_id() || part->waiters_nr)) {
+		bio_put_slow(bio);
 		return;
 	}
 	bio->bi_next = part->free;
 	part->free = bio;
-	if (unlikely(rt_waitqueue_active(&part->wq)))
-		rt_waitqueue_wake_one(&part->wq);
 }
 
 /* ---- contents --------------------------------------------------------------------------------- */
@@ -190,6 +196,12 @@ unsigned int bio_add_vec(struct bio *bio, void *addr, unsigned int len)
 	struct bio_vec *last;
 
 	blkfs_debug_assert(!(bio->bi_flags & BIO_CLONED));
+	if (!bio->bi_vcnt && bio->bi_max_vecs) {
+		bio->bi_io_vec[0] = (struct bio_vec){ addr, len };
+		bio->bi_vcnt = 1;
+		bio->bi_iter.bi_size = len;
+		return len;
+	}
 	if (len > UINT32_MAX - bio->bi_iter.bi_size)
 		return 0;
 	last = bio->bi_vcnt ? &bio->bi_io_vec[bio->bi_vcnt - 1] : NULL;
@@ -264,27 +276,34 @@ void bio_chain(struct bio *bio, struct bio *parent)
 	__atomic_fetch_add(&parent->bi_remaining, 1, __ATOMIC_RELAXED);
 }
 
-static bool bio_has_ended(struct bio *bio)
+/* Up the chain, as far as @bio was the last that its parents waited for. */
+static void __noinline chain_end(struct bio *bio)
 {
-	return likely(!(bio->bi_flags & BIO_CHAIN)) ||
-	       __atomic_sub_fetch(&bio->bi_remaining, 1, __ATOMIC_ACQ_REL) == 0;
-}
-
-void bio_endio(struct bio *bio)
-{
-	while (bio_has_ended(bio)) {
+	for (;;) {
 		struct bio *parent = bio->bi_private;
 
-		if (likely(bio->bi_end_io != bio_chain_endio)) {
-			if (bio->bi_end_io)
-				bio->bi_end_io(bio);
+		if ((bio->bi_flags & BIO_CHAIN) &&
+		    __atomic_sub_fetch(&bio->bi_remaining, 1, __ATOMIC_ACQ_REL) != 0)
 			return;
-		}
+		if (bio->bi_end_io != bio_chain_endio)
+			break;
 		if (bio->bi_status)
 			WRITE_ONCE(parent->bi_status, bio->bi_status);
 		bio_put(bio);
 		bio = parent;
 	}
+	if (bio->bi_end_io)
+		bio->bi_end_io(bio);
+}
+
+void bio_endio(struct bio *bio)
+{
+	bio_end_io_t end_io = bio->bi_end_io;
+
+	if (likely(!(bio->bi_flags & BIO_CHAIN) && end_io && end_io != bio_chain_endio))
+		end_io(bio);
+	else
+		chain_end(bio);
 }
 
 void bio_end_status(struct bio *bio, blk_status_t status)

@@ -24,6 +24,7 @@
 
 struct blk_debugfs;
 struct blk_flush_queue;
+struct blk_timeouts;
 struct elevator_queue;
 struct elevator_type;
 struct queue_file;
@@ -81,10 +82,13 @@ struct blk_mq_sw_queue {
 	uint64_t run_nr, dispatched_nr;	     /* [reactor] for debug/hctxN */
 };
 
+struct bdev_stats_cell;
+
 struct blk_mq_ctx {
 	struct request_queue *queue;
 	unsigned int reactor;
-	int64_t usage;		  /* [reactor] written; read by freeze (F rules in freeze.c) */
+	struct bdev_stats_cell *cell; /* of the whole disk */
+	int64_t usage;		      /* [reactor] written; read by freeze (F rules in freeze.c) */
 	unsigned int blocking_nr; /* [reactor] queue_rq of a BLOCKING driver that may be asleep */
 	struct blk_mq_sw_queue *sw_of[HCTX_MAX_TYPES]; /* types may share one */
 	struct blk_mq_sw_queue sw[HCTX_MAX_TYPES];
@@ -121,6 +125,7 @@ struct request_queue {
 	const struct blk_mq_ops *mq_ops; /* NULL: bios go to disk->fops */
 	struct elevator_queue *elevator; /* NULL: none; changed under freeze and quiesce */
 	struct blk_mq_tag_set *tag_set;
+	struct blk_timeouts *timeouts; /* of the tag set */
 	struct gendisk *disk;
 	unsigned int nr_requests;
 	unsigned int nr_hw_queues;
@@ -229,6 +234,7 @@ struct blk_mq_tags {
 	size_t rq_stride;
 	struct blk_mq_tag_set *set;
 	unsigned int hctx_idx;
+	uint32_t rq_flags;	    /* of their requests: RQF_SCHED_TAGS or none */
 	unsigned int active_queues; /* [atomic] queues that hold tags, on shared sets */
 	unsigned int waiters_nr __cacheline_aligned; /* [atomic] */
 	bool is_wake_posted;			     /* [atomic] */

@@ -5,49 +5,41 @@
  * C1. A completion only notes the status and queues the request on its submitter's reactor. The end
  *     comes from the done list: when the batch that is being issued is over, or in the next ready
  *     stage. So nothing recurses, neither into the driver nor into end_io.
- * C2. Statistics are written before the bios end: who waits for them may read them.
- * C3. Tags of one batch and one word go back together.
+ * C2. Statistics are written before a task that waits for the bios can run.
+ * C3. What a batch gives back - tags of one word, counts of one kind - goes back together.
  * Locks: none; a done list belongs to its reactor.
  */
 #include "mq.h"
 
 /* ---- start ----------------------------------------------------------------------------------------- */
 
+static void __noinline start_slow(struct request *rq)
+{
+	trace(TRACE_D, rq, NULL);
+	if (rq->timeout_ns)
+		WRITE_ONCE(rq->deadline_ns, rq->io_start_time_ns + rq->timeout_ns);
+	if (!READ_ONCE(rq->q->timeouts->is_armed))
+		blk_timeouts_arm(rq->q->timeouts);
+}
+
 void blk_mq_start_request(struct request *rq)
 {
-	struct blk_timeouts *to = rq->q->tag_set->core;
-	uint64_t now_ns = rt_now();
+	struct request_queue *q = rq->q;
+	uint64_t now_ns = rt_this_now_ns;
 
-	trace(TRACE_D, rq, NULL);
 	rq->io_start_time_ns = now_ns;
 	rq->rq_flags |= RQF_STARTED;
-	WRITE_ONCE(rq->deadline_ns,
-		   now_ns + (unlikely(rq->timeout_ns) ? rq->timeout_ns : rq->q->timeout_ns));
+	WRITE_ONCE(rq->deadline_ns, now_ns + q->timeout_ns);
 	__atomic_store_n(&rq->state, MQ_RQ_IN_FLIGHT, __ATOMIC_RELEASE);
-	if (unlikely(!READ_ONCE(to->is_armed)))
-		blk_timeouts_arm(to);
+	if (unlikely(trace_hook || rq->timeout_ns || !READ_ONCE(q->timeouts->is_armed)))
+		start_slow(rq);
 }
 
 /* ---- completion -------------------------------------------------------------------------------------- */
 
-void blk_done_add(struct request *rq)
-{
-	struct blk_reactor *br = blk_this_reactor();
-
-	rq->rq_next = NULL;
-	if (br->done_head) {
-		br->done_tail->rq_next = rq;
-	} else {
-		br->done_head = rq;
-		if (!br->issue_depth && !br->is_draining)
-			rt_defer_queue(&br->done_defer, RT_STAGE_READY);
-	}
-	br->done_tail = rq;
-}
-
 static void done_msg_fn(struct rt_msg *msg)
 {
-	blk_done_add(container_of(msg, struct request, msg));
+	blk_done_add(blk_this_reactor(), container_of(msg, struct request, msg));
 }
 
 static inline void note_completion(struct request *rq, blk_status_t status)
@@ -61,7 +53,7 @@ void blk_mq_complete_request(struct request *rq, blk_status_t status)
 {
 	note_completion(rq, status);
 	if (likely(rq->reactor == rt_reactor_id())) {
-		blk_done_add(rq);
+		blk_done_add(blk_this_reactor(), rq);
 		return;
 	}
 	rq->msg.fn = done_msg_fn;
@@ -76,37 +68,6 @@ void blk_mq_complete_request_foreign(struct request *rq, blk_status_t status)
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------ */
-
-/* Tags of one word on their way back. */
-struct tag_batch {
-	struct blk_mq_hw_ctx *hctx;
-	unsigned int base;
-	unsigned long mask;
-};
-
-static void tag_batch_put(struct tag_batch *tb)
-{
-	if (!tb->mask)
-		return;
-	blk_mq_tags_put(tb->hctx->tags, tb->hctx, tb->base, tb->mask);
-	tb->mask = 0;
-	blk_mq_check_restart(tb->hctx->queue);
-}
-
-static inline void tag_batch_add(struct tag_batch *tb, struct request *rq)
-{
-	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
-	unsigned int size = 1u << hctx->tags->word_shift;
-	unsigned int bit = (unsigned int)rq->tag & (size - 1);
-	unsigned int base = (unsigned int)rq->tag - bit;
-
-	if (unlikely(tb->base != base || tb->hctx != hctx)) {
-		tag_batch_put(tb);
-		tb->base = base;
-		tb->hctx = hctx;
-	}
-	tb->mask |= 1UL << bit;
-}
 
 static inline void end_bios(struct request *rq, blk_status_t status)
 {
@@ -157,17 +118,16 @@ static void __noinline finish_with_elevator(struct request *rq)
 
 static void __noinline put_budget(struct request *rq)
 {
+	if (rq->budget_token < 0)
+		return;
 	rq->q->mq_ops->put_budget(rq->q, rq->budget_token);
 	rq->budget_token = -1;
 }
 
-/* @tb NULL: the tag goes back at once. */
-static inline void end_request(struct request *rq, blk_status_t status, struct tag_batch *tb)
+void blk_mq_end_request(struct request *rq, blk_status_t status)
 {
-	struct blk_mq_ctx *ctx;
-
-	if (unlikely(rq->budget_token >= 0))
-		put_budget(rq);
+	blkfs_debug_assert(rq->reactor == rt_reactor_id());
+	put_budget(rq);
 	if (unlikely(rq->end_io != NULL)) {
 		blk_mq_check_restart(rq->q); /* the device has room, though no tag comes back */
 		rq->status = status;
@@ -175,49 +135,115 @@ static inline void end_request(struct request *rq, blk_status_t status, struct t
 		return;
 	}
 	trace(TRACE_C, rq, NULL);
-	blk_account_done(rq, rt_now());
+	if (rq->rq_flags & RQF_IO_STAT)
+		blk_account_done(rq, rt_now());
 	end_bios(rq, status);
-	if (unlikely(rq->rq_flags & RQF_USE_SCHED)) {
+	if (unlikely(rq->rq_flags & RQF_USE_SCHED))
 		finish_with_elevator(rq);
-		return;
-	}
-	if (unlikely(!tb || rq->internal_tag >= 0)) {
+	else
 		blk_mq_free_request_now(rq);
-		return;
-	}
-	ctx = rq->mq_ctx;
-	rq->state = MQ_RQ_IDLE;
-	tag_batch_add(tb, rq);
-	blk_queue_exit(ctx);
 }
 
-void blk_mq_end_request(struct request *rq, blk_status_t status)
+/* ---- batches of plain requests -------------------------------------------------------------------------- */
+
+/* What a batch gives back, once for all of its requests of one kind. */
+struct end_batch {
+	struct blk_mq_hw_ctx *hctx;
+	void (*complete)(struct request *rq); /* the driver's, NULL: none */
+	bool has_budget;
+	unsigned int in_word; /* mask of a tag's place in its word */
+	unsigned int tag_base;
+	unsigned long tag_mask;
+	unsigned int ended_nr; /* holds on the queue */
+	struct account_batch account;
+};
+
+static void end_batch_flush(struct end_batch *eb)
 {
-	blkfs_debug_assert(rq->reactor == rt_reactor_id());
-	end_request(rq, status, NULL);
+	struct blk_mq_ctx *ctx;
+
+	if (!eb->ended_nr)
+		return;
+	account_batch_flush(&eb->account);
+	ctx = blk_mq_this_ctx(eb->hctx->queue);
+	if (eb->tag_mask)
+		blk_mq_tags_put(eb->hctx->tags, eb->hctx, eb->tag_base, eb->tag_mask);
+	blk_mq_check_restart(eb->hctx->queue);
+	blk_queue_usage_add(ctx, -(int64_t)eb->ended_nr);
+	eb->tag_mask = 0;
+	eb->ended_nr = 0;
+	if (unlikely(READ_ONCE(ctx->queue->is_stalled)))
+		blk_freeze_wake(ctx->queue);
+}
+
+/* @rq is not of the batch's hardware queue or word of tags: what was gathered goes back first. */
+static void __noinline end_batch_turn(struct end_batch *eb, struct request *rq)
+{
+	const struct blk_mq_tags *tags = rq->mq_hctx->tags;
+
+	if (eb->hctx != rq->mq_hctx) {
+		end_batch_flush(eb);
+		eb->hctx = rq->mq_hctx;
+		eb->in_word = (1u << tags->word_shift) - 1;
+		eb->complete = rq->q->mq_ops->complete;
+		eb->has_budget = rq->q->mq_ops->put_budget;
+	} else if (eb->tag_mask) {
+		blk_mq_tags_put(eb->hctx->tags, eb->hctx, eb->tag_base, eb->tag_mask);
+	}
+	eb->tag_mask = 0;
+	eb->tag_base = (unsigned int)rq->tag & ~eb->in_word;
+}
+
+/* No elevator, no end_io: what blk_mq_end_request() does, but at the batch's end. */
+static inline void end_plain(struct request *rq, struct end_batch *eb)
+{
+	if (unlikely(eb->has_budget))
+		put_budget(rq);
+	trace(TRACE_C, rq, NULL);
+	if (likely(rq->rq_flags & RQF_IO_STAT))
+		account_batch_add(&eb->account, rq);
+	end_bios(rq, rq->status);
+	rq->state = MQ_RQ_IDLE;
+	eb->tag_mask |= 1UL << ((unsigned int)rq->tag - eb->tag_base);
+	eb->ended_nr++;
+}
+
+static inline bool is_plain(const struct request *rq)
+{
+	return !(rq->rq_flags & (RQF_USE_SCHED | RQF_SCHED_TAGS)) && !rq->end_io;
+}
+
+/* One of the done list. What queue_rq refused with an error never was the driver's to complete. */
+static inline void end_one(struct request *rq, struct end_batch *eb)
+{
+	if (unlikely(eb->hctx != rq->mq_hctx ||
+		     ((unsigned int)rq->tag & ~eb->in_word) != eb->tag_base))
+		end_batch_turn(eb, rq);
+	if (unlikely(eb->complete != NULL) && rq->state == MQ_RQ_COMPLETE)
+		eb->complete(rq);
+	else if (likely(is_plain(rq)))
+		end_plain(rq, eb);
+	else
+		blk_mq_end_request(rq, rq->status);
 }
 
 void blk_done_drain(struct blk_reactor *br)
 {
-	struct tag_batch tb = { 0 };
-	struct request *rq;
+	struct end_batch eb = { .account.now_ns = rt_now() };
 
 	if (br->is_draining)
 		return;
 	br->is_draining = true;
-	while ((rq = br->done_head)) {
-		br->done_head = NULL;
-		while (rq) {
-			struct request *next = rq->rq_next;
+	while (br->done) {
+		struct request *rq = br->done, *next;
 
-			__builtin_prefetch(next);
-			if (rq->state == MQ_RQ_COMPLETE && rq->q->mq_ops->complete)
-				rq->q->mq_ops->complete(rq);
-			else
-				end_request(rq, rq->status, &tb);
-			rq = next;
+		br->done = NULL;
+		br->done_tail = &br->done;
+		for (; rq; rq = next) {
+			next = rq->rq_next;
+			end_one(rq, &eb);
 		}
-		tag_batch_put(&tb);
+		end_batch_flush(&eb);
 	}
 	br->is_draining = false;
 }

@@ -12,11 +12,7 @@
  */
 #include "mq.h"
 
-#include <errno.h>
-
-#include "split.h"
-
-enum { TAG_BATCH = 8 }; /* taken at once in a plug that has shown that more will follow */
+enum { TAG_BATCH_MAX = 16 }; /* tags taken at once in a plug that grows */
 
 enum issue_result {
 	ISSUE_ALL,	/* nothing is left */
@@ -37,35 +33,20 @@ static inline unsigned int *own_hint(struct blk_mq_sw_queue *sw)
 	return unlikely(sw->hctx->sched_tags != NULL) ? &sw->sched_tag_hint : &sw->tag_hint;
 }
 
-static inline struct request *rq_init(const struct blk_mq_alloc_data *data,
-				      struct blk_mq_tags *tags, int tag)
+static inline void rq_init(struct request *rq, struct request_queue *q, struct blk_mq_ctx *ctx,
+			   struct blk_mq_hw_ctx *hctx, uint32_t rq_flags)
 {
-	struct blk_mq_hw_ctx *hctx = data->sw->hctx;
-	struct request *rq = blk_mq_tags_rq(tags, (unsigned int)tag);
-
-	rq->q = data->q;
-	rq->mq_ctx = data->ctx;
+	blkfs_debug_assert(rq->state == MQ_RQ_IDLE);
+	rq->q = q;
+	rq->mq_ctx = ctx;
 	rq->mq_hctx = hctx;
-	rq->cmd_flags = data->cmd_flags;
-	rq->rq_flags = 0;
-	if (likely(tags == hctx->tags)) {
-		rq->tag = tag;
-		rq->internal_tag = -1;
-	} else {
-		rq->tag = -1;
-		rq->internal_tag = tag;
-		rq->rq_flags = RQF_SCHED_TAGS;
-	}
-	if (unlikely(data->flags & BLK_MQ_REQ_RESERVED))
-		rq->rq_flags |= RQF_RESV;
+	rq->rq_flags = rq_flags;
 	rq->generation++;
-	rq->reactor = (uint16_t)data->ctx->reactor;
+	rq->reactor = (uint16_t)ctx->reactor;
 	rq->status = BLK_STS_OK;
 	rq->timeout_ns = 0;
 	rq->end_io = NULL;
-	rq->start_time_ns = rt_now();
-	blkfs_debug_assert(rq->state == MQ_RQ_IDLE);
-	return rq;
+	rq->start_time_ns = rt_this_now_ns;
 }
 
 /* An elevator orders what moves data or space; what belongs to flushes or drivers passes it by. */
@@ -106,52 +87,52 @@ struct request *blk_mq_get_request(struct blk_mq_alloc_data *data)
 		return NULL;
 	else
 		tag = blk_mq_tag_wait(tags, data);
-	rq = rq_init(data, tags, tag);
+	rq = blk_mq_tags_rq(tags, (unsigned int)tag);
+	rq_init(rq, data->q, data->ctx, data->sw->hctx,
+		tags->rq_flags | (data->flags & BLK_MQ_REQ_RESERVED ? RQF_RESV : 0));
+	rq->cmd_flags = data->cmd_flags;
 	rq_use_elevator(rq);
 	return rq;
 }
 
 /* Takes tags ahead for a plug; NULL: none at once. Each holds the queue, as the first does already. */
-static struct request *get_batch(struct blk_mq_alloc_data *data, struct blk_plug *plug)
+static struct request *get_batch(const struct blk_mq_alloc_data *data, struct blk_plug *plug)
 {
-	struct blk_mq_tags *tags = rq_own_tags(data->sw->hctx);
+	struct blk_mq_hw_ctx *hctx = data->sw->hctx;
+	struct blk_mq_tags *tags = rq_own_tags(hctx);
+	struct blk_mq_ctx *ctx = data->ctx;
+	struct request_queue *q = data->q;
+	/* As many as there are already: at most half of what is taken comes back unused. */
+	unsigned int want = max_t(unsigned int, plug->rq_count + 1u, plug->nr_ios);
+	struct request *first = NULL, **link = &first;
 	unsigned long got;
 	unsigned int base;
-	struct request *first = NULL;
 
-	got = blk_mq_tags_take(tags, data->sw->hctx, own_hint(data->sw), TAG_BATCH, data, &base);
-	while (got) {
-		unsigned int bit = 63 - (unsigned int)__builtin_clzl(got);
-		struct request *rq = rq_init(data, tags, (int)(base + bit));
+	want = min_t(unsigned int, want, TAG_BATCH_MAX);
+	got = blk_mq_tags_take(tags, hctx, &data->sw->tag_hint, want, data, &base);
+	if (!got)
+		return NULL;
+	blk_queue_usage_add(ctx, __builtin_popcountl(got) - 1);
+	for (; got; got &= got - 1) {
+		struct request *rq = blk_mq_tags_rq(tags, base + (unsigned int)__builtin_ctzl(got));
 
-		got &= ~(1UL << bit);
-		if (first)
-			blk_queue_usage_add(data->ctx, 1);
-		rq->rq_next = first;
-		first = rq;
+		rq_init(rq, q, ctx, hctx, 0);
+		*link = rq;
+		link = &rq->rq_next;
 	}
-	if (first)
-		plug->cached_rqs = first->rq_next;
+	*link = NULL;
+	plug->cached_rqs = first->rq_next;
+	first->cmd_flags = data->cmd_flags;
 	return first;
 }
 
-/* The next request for a bio in a plug: from those taken ahead, or some more of them. */
-static inline struct request *get_in_plug(struct blk_mq_alloc_data *data, struct blk_plug *plug)
+struct request *blk_mq_get_in_plug(struct blk_mq_alloc_data *data, struct blk_plug *plug)
 {
-	struct request *rq = plug->cached_rqs;
+	struct request *rq = NULL;
 
-	if (likely(rq && rq->mq_hctx == data->sw->hctx)) {
-		plug->cached_rqs = rq->rq_next;
-		rq->cmd_flags = data->cmd_flags;
-		blk_queue_usage_add(data->ctx, -1); /* it held the queue itself */
-		return rq;
-	}
-	if (!rq && (plug->rq_count > 1 || plug->nr_ios > 1) && !data->q->elevator) {
+	if (!plug->cached_rqs && (plug->rq_count || plug->nr_ios > 1) && !data->q->elevator)
 		rq = get_batch(data, plug);
-		if (likely(rq))
-			return rq;
-	}
-	return blk_mq_get_request(data);
+	return rq ? rq : blk_mq_get_request(data);
 }
 
 void blk_mq_put_driver_tag(struct request *rq)
@@ -266,29 +247,36 @@ static enum issue_result result_of(blk_status_t status)
 	return status == BLK_STS_DEV_RESOURCE ? ISSUE_DEV_BUSY : ISSUE_BUSY;
 }
 
+/* The end of a batch that has no last request at the driver (M2). */
+static void commit(struct blk_mq_hw_ctx *hctx, bool must_commit)
+{
+	if (must_commit && hctx->queue->mq_ops->commit_rqs)
+		hctx->queue->mq_ops->commit_rqs(hctx);
+}
+
 /* Gives @list, requests of @sw's hardware queue, to the driver in order. */
 static enum issue_result issue(struct blk_mq_sw_queue *sw, struct request *list)
 {
 	struct blk_mq_hw_ctx *hctx = sw->hctx;
 	const struct blk_mq_ops *ops = hctx->queue->mq_ops;
+	blk_status_t (*queue_rq)(struct blk_mq_hw_ctx * hctx, const struct blk_mq_queue_data *bd) =
+		ops->get_budget ? queue_with_budget : ops->queue_rq;
 	bool must_commit = false;
 
 	while (list) {
-		struct request *rq = list;
-		struct blk_mq_queue_data bd = { .rq = rq, .last = !rq->rq_next };
+		struct request *rq = list, *next = rq->rq_next;
+		struct blk_mq_queue_data bd = { .rq = rq, .last = !next };
 		blk_status_t status;
 
 		if (unlikely(rq->tag < 0) && !get_driver_tag(sw, rq)) {
 			put_back(sw, list);
-			if (must_commit && ops->commit_rqs)
-				ops->commit_rqs(hctx);
+			commit(hctx, must_commit);
 			return ISSUE_NO_TAG;
 		}
-		list = rq->rq_next; /* the driver may be done with it when it returns */
-		status = unlikely(ops->get_budget != NULL) ? queue_with_budget(hctx, &bd)
-							   : ops->queue_rq(hctx, &bd);
+		list = next; /* the driver may be done with @rq when it returns */
+		status = queue_rq(hctx, &bd);
 		if (likely(status == BLK_STS_OK)) {
-			must_commit = !bd.last;
+			must_commit = list != NULL;
 			sw->dispatched_nr++;
 			continue;
 		}
@@ -296,15 +284,13 @@ static enum issue_result issue(struct blk_mq_sw_queue *sw, struct request *list)
 		if (is_back_pressure(status)) {
 			rq->rq_next = list;
 			put_back(sw, rq);
-			if (must_commit && ops->commit_rqs)
-				ops->commit_rqs(hctx);
+			commit(hctx, must_commit);
 			return result_of(status);
 		}
 		rq->status = status;
-		blk_done_add(rq);
+		blk_done_add(blk_this_reactor(), rq);
 	}
-	if (unlikely(must_commit) && ops->commit_rqs)
-		ops->commit_rqs(hctx);
+	commit(hctx, must_commit);
 	return ISSUE_ALL;
 }
 
@@ -649,143 +635,4 @@ void blk_mq_send_list(struct request *list)
 		list_add_tail(&rq->queuelist, &sw->rq_list);
 	}
 	blk_mq_run_sw_queue(sw);
-}
-
-/* ---- a bio --------------------------------------------------------------------------------------------- */
-
-/* Into what waits in the software queue or the elevator. */
-static bool __noinline merge_into_queue(struct request_queue *q, struct blk_mq_sw_queue *sw,
-					struct bio *bio, unsigned int nr_segs)
-{
-	struct elevator_queue *eq = q->elevator;
-	unsigned int tries = BLK_MQ_SCHED_MERGE_DEPTH;
-	struct request *rq;
-
-	if (eq)
-		return elevator_is_here(eq) && eq->type->ops.bio_merge &&
-		       eq->type->ops.bio_merge(q, bio, nr_segs);
-	list_for_each_entry_reverse(rq, &sw->rq_list, queuelist) {
-		if (!tries--)
-			return false;
-		if (bio_attempt_merge(rq, bio, nr_segs) != ELEVATOR_NO_MERGE)
-			return true;
-	}
-	return false;
-}
-
-static inline bool merge_bio(struct request_queue *q, struct blk_mq_sw_queue *sw,
-			     const struct blk_plug *plug, struct bio *bio, unsigned int nr_segs)
-{
-	uint32_t flags = READ_ONCE(q->queue_flags);
-	struct request *newest;
-
-	if ((flags & QUEUE_FLAG_NOMERGES) || !op_is_mergeable(bio->bi_opf))
-		return false;
-	newest = plug->is_multiple_queues ? blk_plug_newest(plug, q) : plug->mq_tail;
-	if (newest && newest->q == q &&
-	    bio_attempt_merge(newest, bio, nr_segs) != ELEVATOR_NO_MERGE)
-		return true;
-	if (likely(list_empty(&sw->rq_list) && !q->elevator) || (flags & QUEUE_FLAG_NOXMERGES))
-		return false;
-	return merge_into_queue(q, sw, bio, nr_segs);
-}
-
-static inline void rq_of_bio(struct request *rq, struct bio *bio, unsigned int nr_segs)
-{
-	rq->bio = rq->biotail = bio;
-	rq->sector = bio->bi_iter.bi_sector;
-	rq->data_len = bio->bi_iter.bi_size;
-	rq->nr_phys_segments = (uint16_t)nr_segs;
-	rq->nr_discard_segments = op_is_discard(bio->bi_opf);
-	rq->ioprio = bio->bi_ioprio;
-	rq->write_hint = bio->bi_write_hint;
-	rq->part = bio->bi_bdev;
-}
-
-/* One bio that the device can take as it is. */
-static inline void send_bio(struct request_queue *q, struct bio *bio, unsigned int nr_segs)
-{
-	struct blk_mq_ctx *ctx = blk_mq_this_ctx(q);
-	struct blk_mq_sw_queue *sw = ctx->sw_of[blk_mq_hctx_type(bio->bi_opf)];
-	struct blk_plug *plug = rt_current()->plug;
-	struct blk_mq_alloc_data data = {
-		.q = q,
-		.cmd_flags = bio->bi_opf,
-		.ctx = ctx,
-		.sw = sw,
-		.flags = bio->bi_opf & REQ_NOWAIT ? BLK_MQ_REQ_NOWAIT : 0,
-	};
-	struct request *rq;
-
-	if (merge_bio(q, sw, plug ? plug : &blk_this_reactor()->turn, bio, nr_segs)) {
-		blk_queue_exit(ctx);
-		return;
-	}
-	rq = likely(plug != NULL) ? get_in_plug(&data, plug) : blk_mq_get_request(&data);
-	if (unlikely(!rq)) {
-		blk_queue_exit(ctx);
-		bio_end_status(bio, BLK_STS_AGAIN);
-		return;
-	}
-	trace(TRACE_G, rq, bio);
-	rq_of_bio(rq, bio, nr_segs);
-	blk_account_start(rq, rq->start_time_ns);
-	if (unlikely(op_is_flush(bio->bi_opf)) && blk_insert_flush(rq))
-		return;
-	if (!plug) {
-		blk_turn_add(rq);
-		return;
-	}
-	if (unlikely(plug->rq_count >= BLK_MAX_REQUEST_COUNT ||
-		     (plug->mq_tail && blk_rq_bytes(plug->mq_tail) >= BLK_PLUG_FLUSH_SIZE)))
-		blk_plug_flush(plug);
-	blk_plug_append(plug, rq);
-}
-
-static void __noinline refuse_bio(struct request_queue *q, struct bio *bio, blk_status_t status)
-{
-	blk_queue_exit(blk_mq_this_ctx(q));
-	bio_end_status(bio, status);
-}
-
-/* Cuts @bio into what the device can take; each piece holds the queue. */
-static void __noinline split_and_send(struct request_queue *q, struct bio *bio)
-{
-	for (;;) {
-		const char *limit = NULL;
-		unsigned int nr_segs;
-		int cut = bio_split_decide(bio, &q->limits, &nr_segs, &limit);
-		struct bio *front;
-
-		if (cut < 0) {
-			blk_refuse_misaligned(bio, limit);
-			refuse_bio(q, bio, BLK_STS_INVAL);
-			return;
-		}
-		if (!cut) {
-			send_bio(q, bio, nr_segs);
-			return;
-		}
-		/* The rest might have to wait, when the first part is on its way already. */
-		if (bio->bi_opf & REQ_NOWAIT) {
-			refuse_bio(q, bio, BLK_STS_AGAIN);
-			return;
-		}
-		front = bio_split(bio, (unsigned int)cut, q->bio_split);
-		bio_chain(front, bio);
-		front->bi_opf |= REQ_NOMERGE;
-		trace(TRACE_X, NULL, front);
-		blk_queue_usage_add(blk_mq_this_ctx(q), 1);
-		send_bio(q, front, nr_segs);
-	}
-}
-
-void blk_mq_submit_bio(struct bio *bio)
-{
-	struct request_queue *q = bio->bi_bdev->bd_queue;
-
-	if (likely(bio_fits_simply(bio, &q->limits, q->simple_bytes)))
-		send_bio(q, bio, 1);
-	else
-		split_and_send(q, bio);
 }

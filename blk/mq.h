@@ -8,6 +8,8 @@
 #ifndef BLK_MQ_H
 #define BLK_MQ_H
 
+#include <string.h>
+
 #include "account.h"
 #include "blk.h"
 #include "elevator.h"
@@ -19,7 +21,7 @@
 struct blk_reactor {
 	struct blk_plug turn; /* requests to issue at the end of the turn */
 	struct rt_defer turn_defer;
-	struct request *done_head, *done_tail; /* completed, to be ended */
+	struct request *done, **done_tail; /* completed, to be ended */
 	struct rt_defer done_defer;
 	unsigned int issue_depth; /* inside the issuing of a batch: it drains the done list */
 	bool is_draining;
@@ -80,21 +82,11 @@ void blk_rescue_init(struct blk_reactor *br);
 static inline void bio_setup(struct bio *bio, struct block_device *bdev, struct bio_vec *vecs,
 			     unsigned int max_vecs, blk_opf_t opf)
 {
-	bio->bi_next = NULL;
+	memset(bio, 0, offsetof(struct bio, bi_bdev));
 	bio->bi_bdev = bdev;
 	bio->bi_opf = opf;
-	bio->bi_flags = 0;
-	bio->bi_ioprio = 0;
-	bio->bi_status = BLK_STS_OK;
-	bio->bi_write_hint = 0;
 	bio->bi_reactor = 0;
-	bio->bi_iter = (struct bvec_iter){ 0 };
-	bio->bi_remaining = 1;
-	bio->bi_end_io = NULL;
-	bio->bi_private = NULL;
-	bio->bi_vcnt = 0;
 	bio->bi_max_vecs = (uint16_t)max_vecs;
-	bio->bi_ino = 0;
 	bio->bi_io_vec = vecs;
 }
 
@@ -129,9 +121,6 @@ static inline void blk_plug_append(struct blk_plug *plug, struct request *rq)
 
 /* ---- mq.c ------------------------------------------------------------------------------------------- */
 
-/* @bio, checked and entered, on its way to a device with requests. Task; may sleep for a tag. */
-void blk_mq_submit_bio(struct bio *bio);
-
 /*
  * blk_mq_send_list - a batch in order (rq_next), of one hardware queue: to the driver at once where
  * nothing stands before it, else to the elevator or the software queue, which then runs.
@@ -159,11 +148,21 @@ void blk_mq_sw_fini(struct blk_mq_sw_queue *sw);
 
 /* A request of @data->q for the operation, without bios. NULL: BLK_MQ_REQ_NOWAIT and no tag. */
 struct request *blk_mq_get_request(struct blk_mq_alloc_data *data);
+/* The same for a bio in @plug, which has no request taken ahead that fits: takes more ahead. */
+struct request *blk_mq_get_in_plug(struct blk_mq_alloc_data *data, struct blk_plug *plug);
 
 /* ---- complete.c --------------------------------------------------------------------------------------- */
 
 /* @rq, whose status is set, is ended when the batch is over, or in the turn's next ready stage. */
-void blk_done_add(struct request *rq);
+static inline void blk_done_add(struct blk_reactor *br, struct request *rq)
+{
+	rq->rq_next = NULL;
+	*br->done_tail = rq;
+	br->done_tail = &rq->rq_next;
+	if (unlikely(!br->issue_depth) && !br->is_draining)
+		rt_defer_queue(&br->done_defer, RT_STAGE_READY);
+}
+
 void blk_done_drain(struct blk_reactor *br);
 
 /* ---- requeue.c ---------------------------------------------------------------------------------------- */

@@ -124,6 +124,7 @@ void blk_reactors_init(void)
 
 		if (__atomic_exchange_n(&br->is_ready, true, __ATOMIC_SEQ_CST))
 			continue;
+		br->done_tail = &br->done;
 		rt_defer_init(&br->turn_defer, turn_defer_fn);
 		rt_defer_init(&br->done_defer, done_defer_fn);
 		blk_rescue_init(br);

@@ -100,8 +100,7 @@ int blk_mq_alloc_tag_set(struct blk_mq_tag_set *set)
 	if (!set->tags)
 		return -ENOMEM;
 	for (unsigned int h = 0; h < set->nr_hw_queues; h++) {
-		err = blk_mq_tags_create(set, h, set->queue_depth, set->reserved_tags,
-					 &set->tags[h]);
+		err = blk_mq_tags_create(set, h, set->queue_depth, TAGS_DRIVER, &set->tags[h]);
 		if (err) {
 			free_set_tags(set, h);
 			return err;
@@ -175,7 +174,7 @@ int blk_mq_sched_tags_alloc(struct request_queue *q, unsigned int depth)
 
 	reset_sched_hints(q);
 	for (unsigned int h = 0; h < q->nr_hw_queues; h++) {
-		int err = blk_mq_tags_create(set, h, depth + set->reserved_tags, set->reserved_tags,
+		int err = blk_mq_tags_create(set, h, depth + set->reserved_tags, TAGS_SCHED,
 					     &q->hctxs[h]->sched_tags);
 
 		if (err) {
@@ -207,7 +206,7 @@ static int resize_sched_tags(struct request_queue *q, unsigned int nr)
 			blk_mq_tags_set_depth(old, total);
 			continue;
 		}
-		err = blk_mq_tags_create(q->tag_set, h, total, q->tag_set->reserved_tags, &new);
+		err = blk_mq_tags_create(q->tag_set, h, total, TAGS_SCHED, &new);
 		if (err)
 			return err;
 		q->hctxs[h]->sched_tags = new;
@@ -345,6 +344,7 @@ static int alloc_ctxs(struct request_queue *q)
 	for (unsigned int r = 0; r < q->nr_reactors; r++) {
 		q->ctxs[r].queue = q;
 		q->ctxs[r].reactor = r;
+		q->ctxs[r].cell = &q->disk->part0.bd_stats->cells[r];
 		blk_mq_requeue_init(&q->ctxs[r]);
 	}
 	return 0;
@@ -355,7 +355,8 @@ static int alloc_ctxs(struct request_queue *q)
 static void apply_limits(struct request_queue *q, const struct queue_limits *lim)
 {
 	q->limits = *lim;
-	q->simple_bytes = queue_simple_bytes(lim);
+	/* With maps of several types the short way would have to choose: there is none. */
+	q->simple_bytes = q->tag_set && q->tag_set->nr_maps > 1 ? 0 : queue_simple_bytes(lim);
 	q->has_fua = lim->features & BLK_FEAT_FUA;
 	WRITE_ONCE(q->has_write_cache, (lim->features & BLK_FEAT_WRITE_CACHE) &&
 					       !queue_flag_test(q, QUEUE_FLAG_WC_OFF));
@@ -435,9 +436,9 @@ static int alloc_disk_memory(const struct queue_limits *lim, sector_t capacity, 
 	rt_waitqueue_init(&q->freeze_wq);
 	rt_waitqueue_init(&q->thaw_wq);
 	rt_waitqueue_init(&q->quiesce_wq);
-	err = alloc_ctxs(q);
+	err = alloc_stats(&disk->part0);
 	if (!err)
-		err = alloc_stats(&disk->part0);
+		err = alloc_ctxs(q);
 	if (err) {
 		free_disk_memory(disk);
 		return err;
@@ -453,9 +454,11 @@ static int start_queue(struct request_queue *q, struct blk_mq_tag_set *set)
 
 	q->mq_ops = set->ops;
 	q->tag_set = set;
+	q->timeouts = set->core;
 	q->nr_hw_queues = set->nr_hw_queues;
 	q->nr_requests = set->queue_depth - set->reserved_tags;
 	q->timeout_ns = set->timeout_ns;
+	apply_limits(q, &q->limits);
 	if (set->flags & BLK_MQ_F_BLOCKING)
 		q->queue_flags |= QUEUE_FLAG_BLOCKING;
 	if (set->flags & BLK_MQ_F_NO_SCHED)

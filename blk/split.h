@@ -19,15 +19,15 @@ int __must_check bio_split_decide(const struct bio *bio, const struct queue_limi
 				  unsigned int *nr_segs, const char **limit);
 
 /*
- * bio_fits_simply - the common case without the walk: one vector, one segment, no limit near.
- * @max_bytes is queue_simple_bytes() of the limits.
+ * bio_fits_simply - the common case without the walk: a bio with data, in one vector that is one
+ * segment, no limit near. @max_bytes is queue_simple_bytes() of the limits.
  */
 static inline bool bio_fits_simply(const struct bio *bio, const struct queue_limits *lim,
 				   uint32_t max_bytes)
 {
 	uintptr_t addr;
 
-	if (bio->bi_vcnt != 1 || bio->bi_iter.bi_size > max_bytes || !op_has_data(bio->bi_opf))
+	if (bio->bi_vcnt != 1 || bio->bi_iter.bi_size > max_bytes)
 		return false;
 	addr = (uintptr_t)bio->bi_io_vec->bv_addr + bio->bi_iter.bi_bvec_done;
 	return !((addr | bio->bi_iter.bi_size) & lim->dma_alignment) &&

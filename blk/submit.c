@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #include "mq.h"
+#include "split.h"
 
 static struct log_ratelimit refusal_log = LOG_RATELIMIT_INIT;
 
@@ -102,6 +103,10 @@ static blk_status_t check(const struct bio *bio, const struct queue_limits *lim)
 	return BLK_STS_OK;
 }
 
+/* Flags that change nothing about the way to the device. */
+static const blk_opf_t plain_flags = REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_RAHEAD |
+				     REQ_BACKGROUND | REQ_NOWAIT;
+
 /* Plain reads and writes of a whole disk, inside it and on its blocks: nothing to look closer at. */
 static inline bool is_plain(const struct bio *bio, const struct request_queue *q)
 {
@@ -109,9 +114,8 @@ static inline bool is_plain(const struct bio *bio, const struct request_queue *q
 	sector_t end = READ_ONCE(bdev->bd_nr_sectors);
 	sector_t nr = bio_sectors(bio);
 
-	return op_of(bio->bi_opf) <= REQ_OP_WRITE &&
-	       !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA | REQ_POLLED)) && !bdev->bd_partno && nr &&
-	       nr <= end && bio->bi_iter.bi_sector <= end - nr &&
+	return (bio->bi_opf & ~plain_flags) <= REQ_OP_WRITE && !bdev->bd_partno && nr - 1 < end &&
+	       bio->bi_iter.bi_sector <= end - nr &&
 	       !((bio->bi_iter.bi_size | (uint32_t)sectors_to_bytes(bio->bi_iter.bi_sector)) &
 		 (q->limits.logical_block_size - 1)) &&
 	       !(op_is_write(bio->bi_opf) && READ_ONCE(bdev->bd_read_only));
@@ -148,6 +152,172 @@ static bool __noinline prepare(struct bio *bio, const struct request_queue *q)
 	return true;
 }
 
+/* ---- to a device with requests --------------------------------------------------------------------------------------------- */
+
+/* Into what waits in the software queue or the elevator. */
+static bool __noinline merge_into_queue(struct request_queue *q, struct blk_mq_sw_queue *sw,
+					struct bio *bio, unsigned int nr_segs)
+{
+	struct elevator_queue *eq = q->elevator;
+	unsigned int tries = BLK_MQ_SCHED_MERGE_DEPTH;
+	struct request *rq;
+
+	if (eq)
+		return elevator_is_here(eq) && eq->type->ops.bio_merge &&
+		       eq->type->ops.bio_merge(q, bio, nr_segs);
+	list_for_each_entry_reverse(rq, &sw->rq_list, queuelist) {
+		if (!tries--)
+			return false;
+		if (bio_attempt_merge(rq, bio, nr_segs) != ELEVATOR_NO_MERGE)
+			return true;
+	}
+	return false;
+}
+
+static inline bool lie_together(const struct request *rq, const struct bio *bio)
+{
+	return blk_rq_pos(rq) + blk_rq_sectors(rq) == bio->bi_iter.bi_sector ||
+	       bio_end_sector(bio) == blk_rq_pos(rq);
+}
+
+static inline bool merge_bio(struct request_queue *q, struct blk_mq_sw_queue *sw,
+			     const struct blk_plug *plug, struct bio *bio, unsigned int nr_segs)
+{
+	struct request *newest = plug->mq_tail;
+
+	if (unlikely(!op_is_mergeable(bio->bi_opf) || queue_flag_test(q, QUEUE_FLAG_NOMERGES)))
+		return false;
+	if (unlikely(plug->is_multiple_queues))
+		newest = blk_plug_newest(plug, q);
+	if (newest && newest->q == q && (lie_together(newest, bio) || op_is_discard(bio->bi_opf)) &&
+	    bio_attempt_merge(newest, bio, nr_segs) != ELEVATOR_NO_MERGE)
+		return true;
+	if (likely(list_empty(&sw->rq_list) && !q->elevator) ||
+	    queue_flag_test(q, QUEUE_FLAG_NOXMERGES))
+		return false;
+	return merge_into_queue(q, sw, bio, nr_segs);
+}
+
+static inline void rq_of_bio(struct request *rq, struct bio *bio, unsigned int nr_segs)
+{
+	rq->cmd_flags = bio->bi_opf;
+	rq->bio = rq->biotail = bio;
+	rq->sector = bio->bi_iter.bi_sector;
+	rq->data_len = bio->bi_iter.bi_size;
+	rq->nr_phys_segments = (uint16_t)nr_segs;
+	rq->nr_discard_segments = op_is_discard(bio->bi_opf);
+	rq->ioprio = bio->bi_ioprio;
+	rq->write_hint = bio->bi_write_hint;
+	rq->part = bio->bi_bdev;
+}
+
+static void __noinline refuse_bio(struct request_queue *q, struct bio *bio, blk_status_t status)
+{
+	blk_queue_exit(blk_mq_this_ctx(q));
+	bio_end_status(bio, status);
+}
+
+/* A request from the tags; may sleep. NULL: @bio has ended, for it may not wait. */
+static struct request *__noinline get_request_for(struct request_queue *q, struct blk_mq_ctx *ctx,
+						  struct blk_mq_sw_queue *sw, struct bio *bio,
+						  struct blk_plug *plug)
+{
+	struct blk_mq_alloc_data data = {
+		.q = q,
+		.cmd_flags = bio->bi_opf,
+		.ctx = ctx,
+		.sw = sw,
+		.flags = bio->bi_opf & REQ_NOWAIT ? BLK_MQ_REQ_NOWAIT : 0,
+	};
+	struct request *rq = plug ? blk_mq_get_in_plug(&data, plug) : blk_mq_get_request(&data);
+
+	if (!rq)
+		refuse_bio(q, bio, BLK_STS_AGAIN);
+	return rq;
+}
+
+static void __noinline send_special(struct request *rq)
+{
+	if (!op_is_flush(rq->cmd_flags) || !blk_insert_flush(rq))
+		blk_turn_add(rq);
+}
+
+/* One bio that the device can take as it is. */
+static void send_bio(struct request_queue *q, struct bio *bio, unsigned int nr_segs)
+{
+	struct blk_mq_ctx *ctx = blk_mq_this_ctx(q);
+	struct blk_mq_sw_queue *sw = ctx->sw_of[blk_mq_hctx_type(bio->bi_opf)];
+	struct blk_plug *plug = rt_current()->plug;
+	struct request *rq;
+
+	if (merge_bio(q, sw, plug ? plug : &blk_this_reactor()->turn, bio, nr_segs)) {
+		blk_queue_exit(ctx);
+		return;
+	}
+	rq = plug ? plug->cached_rqs : NULL;
+	if (rq && rq->mq_hctx == sw->hctx) {
+		plug->cached_rqs = rq->rq_next;
+		blk_queue_usage_add(ctx, -1); /* it held the queue itself */
+	} else {
+		rq = get_request_for(q, ctx, sw, bio, plug);
+		if (unlikely(!rq))
+			return;
+	}
+	rq_of_bio(rq, bio, nr_segs);
+	trace(TRACE_G, rq, bio);
+	blk_account_start(rq, rq->start_time_ns);
+	/* A task that slept for its tag has given its plug to the turn, and goes on with it. */
+	if (unlikely(!plug || op_is_flush(bio->bi_opf))) {
+		send_special(rq);
+		return;
+	}
+	if (unlikely(plug->rq_count >= BLK_MAX_REQUEST_COUNT ||
+		     (plug->mq_tail && blk_rq_bytes(plug->mq_tail) >= BLK_PLUG_FLUSH_SIZE)))
+		blk_plug_flush(plug);
+	blk_plug_append(plug, rq);
+}
+
+/* Cuts @bio into what the device can take; each piece holds the queue. */
+static void __noinline split_and_send(struct request_queue *q, struct bio *bio)
+{
+	for (;;) {
+		const char *limit = NULL;
+		unsigned int nr_segs;
+		int cut = bio_split_decide(bio, &q->limits, &nr_segs, &limit);
+		struct bio *front;
+
+		if (cut < 0) {
+			blk_refuse_misaligned(bio, limit);
+			refuse_bio(q, bio, BLK_STS_INVAL);
+			return;
+		}
+		if (!cut) {
+			send_bio(q, bio, nr_segs);
+			return;
+		}
+		/* The rest might have to wait, when the first part is on its way already. */
+		if (bio->bi_opf & REQ_NOWAIT) {
+			refuse_bio(q, bio, BLK_STS_AGAIN);
+			return;
+		}
+		front = bio_split(bio, (unsigned int)cut, q->bio_split);
+		bio_chain(front, bio);
+		front->bi_opf |= REQ_NOMERGE;
+		trace(TRACE_X, NULL, front);
+		blk_queue_usage_add(blk_mq_this_ctx(q), 1);
+		send_bio(q, front, nr_segs);
+	}
+}
+
+/* @bio, checked, which holds the queue. */
+static inline void send_to_queue(struct request_queue *q, struct bio *bio)
+{
+	if (op_has_data(bio->bi_opf) && bio_fits_simply(bio, &q->limits, q->simple_bytes))
+		send_bio(q, bio, 1);
+	else
+		split_and_send(q, bio);
+}
+
 /* ---- stacked devices ------------------------------------------------------------------------------------ */
 
 static void send_to_stacked(struct bio *bio)
@@ -168,7 +338,7 @@ static void enter_and_send(struct bio *bio)
 		return;
 	}
 	if (likely(q->mq_ops != NULL))
-		blk_mq_submit_bio(bio);
+		send_to_queue(q, bio);
 	else
 		send_to_stacked(bio);
 }
@@ -230,23 +400,65 @@ void blk_bio_list_hand_over(void)
 	rt_work_queue(&br->rescue_work);
 }
 
+/* @bio, checked: now, or when the submit_bio around us has returned. */
+static void __noinline send(struct bio *bio)
+{
+	struct task *task = rt_current();
+
+	if (task->bio_list)
+		bio_list_add(task->bio_list, bio);
+	else if (bio->bi_bdev->bd_queue->mq_ops)
+		enter_and_send(bio);
+	else
+		send_with_list(bio);
+}
+
+/* ---- the short way ----------------------------------------------------------------------------------------- */
+
+/*
+ * A plain bio of one segment in a plug that has a request for it at hand, and nothing to merge with:
+ * what send_bio() does then, without entering the queue, which the request holds already. false:
+ * the long way.
+ */
+static inline bool send_shortly(struct request_queue *q, struct bio *bio, struct blk_plug *plug)
+{
+	struct request *rq, *newest;
+
+	if (!plug || !(rq = plug->cached_rqs) || rq->q != q ||
+	    !bio_fits_simply(bio, &q->limits, q->simple_bytes) ||
+	    plug->rq_count >= BLK_MAX_REQUEST_COUNT || !list_empty(&rq->mq_ctx->sw[0].rq_list))
+		return false;
+	newest = plug->mq_tail;
+	if (newest && (lie_together(newest, bio) || newest->q != q ||
+		       blk_rq_bytes(newest) >= BLK_PLUG_FLUSH_SIZE))
+		return false;
+	plug->cached_rqs = rq->rq_next;
+	rq_of_bio(rq, bio, 1);
+	blk_account_start(rq, rq->start_time_ns);
+	rq->rq_next = NULL;
+	if (newest)
+		newest->rq_next = rq;
+	else
+		plug->mq_list = rq;
+	plug->mq_tail = rq;
+	plug->rq_count++;
+	return true;
+}
+
 /* ---- the story -------------------------------------------------------------------------------------------- */
 
 void submit_bio(struct bio *bio)
 {
 	struct request_queue *q = bio->bi_bdev->bd_queue;
 	struct task *task = rt_current();
+	bool is_simple = is_plain(bio, q);
 
 	bio->bi_reactor = (uint16_t)rt_reactor_id();
 	if (!bio->bi_ioprio)
 		bio->bi_ioprio = task->ioc.ioprio;
-	trace(TRACE_Q, NULL, bio);
-	if (unlikely(!is_plain(bio, q)) && !prepare(bio, q))
+	if (likely(is_simple && !trace_hook && send_shortly(q, bio, task->plug)))
 		return;
-	if (unlikely(task->bio_list != NULL))
-		bio_list_add(task->bio_list, bio);
-	else if (likely(q->mq_ops != NULL))
-		enter_and_send(bio);
-	else
-		send_with_list(bio);
+	trace(TRACE_Q, NULL, bio);
+	if (is_simple || prepare(bio, q))
+		send(bio);
 }

@@ -101,8 +101,11 @@ static int init_requests(struct blk_mq_tags *tags)
 		struct request *rq = blk_mq_tags_rq(tags, i);
 		int err;
 
-		rq->tag = rq->internal_tag = rq->budget_token = -1;
+		rq->tag = tags->rq_flags ? -1 : (int)i;
+		rq->internal_tag = tags->rq_flags ? (int)i : -1;
+		rq->budget_token = -1;
 		INIT_LIST_HEAD(&rq->queuelist);
+		tags->rqs[i] = rq;
 		if (!set->ops->init_request)
 			continue;
 		err = set->ops->init_request(set, rq, tags->hctx_idx);
@@ -125,7 +128,7 @@ static void free_memory(struct blk_mq_tags *tags)
 static void wake_msg_fn(struct rt_msg *msg);
 
 int blk_mq_tags_create(struct blk_mq_tag_set *set, unsigned int hctx_idx, unsigned int nr_tags,
-		       unsigned int nr_reserved, struct blk_mq_tags **out)
+		       enum tags_kind kind, struct blk_mq_tags **out)
 {
 	struct blk_mq_tags *tags = aligned_alloc(BLKFS_CACHELINE, sizeof(*tags));
 	int err;
@@ -136,7 +139,8 @@ int blk_mq_tags_create(struct blk_mq_tag_set *set, unsigned int hctx_idx, unsign
 	tags->set = set;
 	tags->hctx_idx = hctx_idx;
 	tags->nr_tags = nr_tags;
-	tags->nr_reserved = nr_reserved;
+	tags->nr_reserved = set->reserved_tags;
+	tags->rq_flags = kind == TAGS_SCHED ? RQF_SCHED_TAGS : 0;
 	tags->home = rt_reactor_id();
 	tags->is_round_robin = set->flags & BLK_MQ_F_TAG_RR;
 	INIT_LIST_HEAD(&tags->waiters);

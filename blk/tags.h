@@ -13,9 +13,12 @@
 
 #include "blk.h"
 
+/* What tags are for: the driver's commands, or an elevator's requests. */
+enum tags_kind { TAGS_DRIVER, TAGS_SCHED };
+
 /* Preallocates @nr_tags and their requests. Task. -ENOMEM, or what init_request said. */
 int __must_check blk_mq_tags_create(struct blk_mq_tag_set *set, unsigned int hctx_idx,
-				    unsigned int nr_tags, unsigned int nr_reserved,
+				    unsigned int nr_tags, enum tags_kind kind,
 				    struct blk_mq_tags **out);
 void blk_mq_tags_destroy(struct blk_mq_tags *tags);
 
@@ -41,14 +44,12 @@ static inline struct request *blk_mq_tags_rq(const struct blk_mq_tags *tags, uns
 	return (struct request *)(tags->static_rqs + tag * tags->rq_stride);
 }
 
-/* The lowest @nr set bits of @bits. */
+/* Of @bits those that lie within @nr places from the lowest that is set: @nr of them, or fewer. */
 static inline unsigned long lowest_bits(unsigned long bits, unsigned int nr)
 {
-	unsigned long rest = bits;
-
-	while (nr-- && rest)
-		rest &= rest - 1;
-	return bits & ~rest;
+	if (!bits)
+		return 0;
+	return bits & (((1UL << nr) - 1) << __builtin_ctzl(bits));
 }
 
 /*
@@ -68,7 +69,7 @@ static inline unsigned long blk_mq_tags_take(struct blk_mq_tags *tags, struct bl
 		   !data->shallow_depth && !(data->flags & BLK_MQ_REQ_RESERVED))) {
 		unsigned long mask = READ_ONCE(word->normal) & ~READ_ONCE(word->taken);
 
-		mask = want == 1 ? mask & -mask : lowest_bits(mask, want);
+		mask = lowest_bits(mask, want);
 		if (likely(mask))
 			got = mask & ~__atomic_fetch_or(&word->taken, mask, __ATOMIC_SEQ_CST);
 	}

@@ -49,7 +49,8 @@ static inline unsigned int histogram_bucket(uint64_t value_ns)
 /* histogram_bucket_last - the greatest value of @bucket. */
 uint64_t histogram_bucket_last(unsigned int bucket);
 
-static inline void histogram_record(struct histogram *hist, uint64_t value_ns)
+/* histogram_record_many - @nr values of @value_ns. */
+static inline void histogram_record_many(struct histogram *hist, uint64_t value_ns, uint64_t nr)
 {
 	uint64_t *bucket = &hist->buckets[histogram_bucket(value_ns)];
 
@@ -57,9 +58,14 @@ static inline void histogram_record(struct histogram *hist, uint64_t value_ns)
 		WRITE_ONCE(hist->min_ns, value_ns);
 	if (value_ns > hist->max_ns)
 		WRITE_ONCE(hist->max_ns, value_ns);
-	WRITE_ONCE(hist->values_nr, hist->values_nr + 1);
-	WRITE_ONCE(hist->sum_ns, hist->sum_ns + value_ns);
-	WRITE_ONCE(*bucket, *bucket + 1);
+	WRITE_ONCE(hist->values_nr, hist->values_nr + nr);
+	WRITE_ONCE(hist->sum_ns, hist->sum_ns + value_ns * nr);
+	WRITE_ONCE(*bucket, *bucket + nr);
+}
+
+static inline void histogram_record(struct histogram *hist, uint64_t value_ns)
+{
+	histogram_record_many(hist, value_ns, 1);
 }
 
 /* histogram_merge - add what @from holds to @into. */

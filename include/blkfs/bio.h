@@ -20,6 +20,7 @@
 struct block_device;
 struct bio;
 struct bio_pool;
+struct bio_pool_part;
 
 typedef uint64_t sector_t;
 typedef uint32_t blk_opf_t;
@@ -173,28 +174,27 @@ enum bio_flags {
 	BIO_CHAIN = 1 << 1,    /* bi_remaining counts */
 	BIO_QUIET = 1 << 2,    /* no log line on error */
 	BIO_REMAPPED = 1 << 3, /* bi_sector counts from the whole disk already */
-	BIO_TRACKED = 1 << 4,  /* holds up a freeze until it ends */
 };
 
 struct bio {
 	struct bio *bi_next; /* free list, request's list, bio_list */
-	struct block_device *bi_bdev;
-	blk_opf_t bi_opf;
-	uint16_t bi_flags;
-	uint16_t bi_ioprio;
-	blk_status_t bi_status;
-	uint8_t bi_write_hint;
-	uint16_t bi_reactor; /* that submitted it and gets bi_end_io */
 	struct bvec_iter bi_iter;
-	uint32_t bi_remaining; /* [atomic] */
 	bio_end_io_t bi_end_io;
 	void *bi_private;
+	uint64_t bi_ino; /* whose data it is, for traces; 0: unknown */
+	uint16_t bi_flags;
+	uint16_t bi_ioprio;
 	uint16_t bi_vcnt;
+	uint8_t bi_write_hint;
+	blk_status_t bi_status;
+	uint32_t bi_remaining; /* [atomic] with BIO_CHAIN: who must end before it does */
+	/* up to here all is zero in a new bio */
+	struct block_device *bi_bdev;
+	blk_opf_t bi_opf;
+	uint16_t bi_reactor; /* that submitted it and gets bi_end_io */
 	uint16_t bi_max_vecs;
-	uint16_t bi_pool_reactor; /* whose part of bi_pool it came from */
-	uint64_t bi_ino;	  /* whose data it is, for traces; 0: unknown */
 	struct bio_vec *bi_io_vec;
-	struct bio_pool *bi_pool; /* NULL: the caller's memory */
+	struct bio_pool_part *bi_pool; /* where it came from; NULL: the caller's memory */
 };
 
 struct bio_list {

@@ -31,8 +31,6 @@ static char block[BLOCK] __aligned(BLOCK);
 
 struct worker {
 	uint64_t ended_nr;
-	uint64_t random;
-	sector_t next;
 } __cacheline_aligned;
 
 static struct worker workers[RT_REACTORS_MAX];
@@ -47,43 +45,47 @@ static void bench_endio(struct bio *bio)
 	bio_put(bio);
 }
 
-static sector_t next_sector(struct worker *w, bool is_random)
+static inline uint64_t next_block(uint64_t at, bool is_random)
 {
-	uint64_t blk;
+	if (!is_random)
+		return at + 1;
+	at ^= at << 13;
+	at ^= at >> 7;
+	return at ^ at << 17;
+}
 
-	if (is_random) {
-		w->random ^= w->random << 13;
-		w->random ^= w->random >> 7;
-		w->random ^= w->random << 17;
-		blk = w->random % DISK_BLOCKS;
-	} else {
-		blk = w->next++ % DISK_BLOCKS;
+static uint64_t submit_plug(struct worker *w, uint64_t at, bool is_random)
+{
+	struct block_device *bdev = &disk->part0;
+	uint64_t plug_nr = opt.plug;
+	struct blk_plug plug;
+
+	blk_start_plug(&plug);
+	for (uint64_t k = 0; k < plug_nr; k++) {
+		struct bio *bio = bio_alloc(bdev, 1, REQ_OP_READ, pool);
+
+		at = next_block(at, is_random);
+		bio->bi_iter.bi_sector = bytes_to_sectors((at & (DISK_BLOCKS - 1)) * BLOCK);
+		bio->bi_end_io = bench_endio;
+		bio->bi_private = w;
+		bio_add_vec(bio, block, BLOCK);
+		submit_bio(bio);
 	}
-	return bytes_to_sectors(blk * BLOCK);
+	blk_finish_plug(&plug);
+	return at;
 }
 
 static void submit_all(void *arg)
 {
 	struct worker *w = arg;
 	bool is_random = strcmp(opt.pattern, "rand") == 0;
-	struct blk_plug plug;
+	uint64_t at = 88172645463325252ULL + (uint64_t)(w - workers);
 
 	w->ended_nr = 0;
-	w->random = 88172645463325252ULL + (uint64_t)(w - workers);
 	for (uint64_t i = 0; i < opt.count; i += opt.plug) {
-		blk_start_plug(&plug);
-		for (uint64_t k = 0; k < opt.plug; k++) {
-			struct bio *bio = bio_alloc(&disk->part0, 1, REQ_OP_READ, pool);
-
-			bio->bi_iter.bi_sector = next_sector(w, is_random);
-			bio->bi_end_io = bench_endio;
-			bio->bi_private = w;
-			bio_add_vec(bio, block, BLOCK);
-			submit_bio(bio);
-		}
-		blk_finish_plug(&plug);
-		if (opt.plug == 1 || w->ended_nr <= i)
-			rt_yield();
+		at = submit_plug(w, at, is_random);
+		if (w->ended_nr <= i)
+			rt_yield(); /* they do not end inside finish_plug: let the turn go on */
 	}
 	while (w->ended_nr < opt.count)
 		rt_yield();
