@@ -203,7 +203,7 @@ static inline void end_plain(struct request *rq, struct end_batch *eb)
 	if (likely(rq->rq_flags & RQF_IO_STAT))
 		account_batch_add(&eb->account, rq);
 	end_bios(rq, rq->status);
-	rq->state = MQ_RQ_IDLE;
+	WRITE_ONCE(rq->state, MQ_RQ_IDLE); /* who walks the tags looks at it */
 	eb->tag_mask |= 1UL << ((unsigned int)rq->tag - eb->tag_base);
 	eb->ended_nr++;
 }
