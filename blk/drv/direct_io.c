@@ -142,26 +142,31 @@ static uint8_t rw_io_flags(enum direct_class class, bool is_write)
 	}
 }
 
-static void send_rw(struct request *rq, struct direct_rq *pdu)
+/* At memory speed there is nothing to wait for, and some such devices refuse RWF_NOWAIT. */
+static uint32_t rw_flags_of(enum direct_class class, const struct request *rq)
 {
+	bool is_nowait = rq->cmd_flags & REQ_NOWAIT && class != DIRECT_INLINE;
+
+	return (rq->cmd_flags & REQ_FUA ? RWF_DSYNC : 0) | (is_nowait ? RWF_NOWAIT : 0);
+}
+
+static void fill_rw(struct request *rq, struct direct_rq *pdu)
+{
+	enum direct_class class = disk_of(rq)->src.class;
 	bool is_write = op_is_write(rq->cmd_flags);
 
 	pdu->io.op = is_write ? RT_IO_WRITE : RT_IO_READ;
-	pdu->io.flags = rw_io_flags(disk_of(rq)->src.class, is_write);
-	pdu->io.rw_flags = (rq->cmd_flags & REQ_FUA ? RWF_DSYNC : 0) |
-			   (rq->cmd_flags & REQ_NOWAIT ? RWF_NOWAIT : 0);
+	pdu->io.flags = rw_io_flags(class, is_write);
+	pdu->io.rw_flags = rw_flags_of(class, rq);
 	pdu->io.off = byte_offset(rq) + blk_rq_bytes(rq) - pdu->left_bytes;
 	pdu->io.iov = pdu->iov + pdu->iov_idx;
 	pdu->io.iov_nr = pdu->iov_nr - pdu->iov_idx;
-	send(rq, pdu);
 }
 
-static void start_rw(struct request *rq, struct direct_rq *pdu)
+static void send_rw(struct request *rq, struct direct_rq *pdu)
 {
-	pdu->iov_nr = blk_rq_map_iov(rq, pdu->iov, DIRECT_SEGMENTS);
-	pdu->iov_idx = 0;
-	pdu->left_bytes = blk_rq_bytes(rq);
-	send_rw(rq, pdu);
+	fill_rw(rq, pdu);
+	send(rq, pdu);
 }
 
 static void advance(struct direct_rq *pdu, uint32_t done_bytes)
@@ -244,18 +249,56 @@ static void io_failed(struct request *rq, struct direct_rq *pdu, int err)
 	}
 }
 
+static void io_ended(struct request *rq, struct direct_rq *pdu, int32_t res)
+{
+	if (res < 0)
+		io_failed(rq, pdu, res);
+	else if (op_has_data(rq->cmd_flags))
+		rw_progress(rq, pdu, (uint32_t)res);
+	else
+		blk_mq_complete_request(rq, BLK_STS_OK);
+}
+
 static void io_done(struct rt_io *io)
 {
 	struct direct_rq *pdu = container_of(io, struct direct_rq, io);
-	struct request *rq = blk_mq_rq_from_pdu(pdu);
 
 	__atomic_store_n(&pdu->reactor, RT_NO_REACTOR, __ATOMIC_RELAXED);
-	if (io->res < 0)
-		io_failed(rq, pdu, io->res);
-	else if (op_has_data(rq->cmd_flags))
-		rw_progress(rq, pdu, (uint32_t)io->res);
-	else
-		blk_mq_complete_request(rq, BLK_STS_OK);
+	io_ended(blk_mq_rq_from_pdu(pdu), pdu, io->res);
+}
+
+/* ---- the start --------------------------------------------------------------------------------------- */
+
+static int32_t rw_in_place(const struct rt_io *io)
+{
+	int rw_flags = (int)io->rw_flags;
+	ssize_t res;
+
+	do {
+		if (io->op == RT_IO_READ)
+			res = preadv2(io->fd, io->iov, (int)io->iov_nr, (off_t)io->off, rw_flags);
+		else
+			res = pwritev2(io->fd, io->iov, (int)io->iov_nr, (off_t)io->off, rw_flags);
+	} while (res < 0 && errno == EINTR);
+	return res < 0 ? -errno : (int32_t)res;
+}
+
+/*
+ * What is as fast as memory is done and completed here: by way of the reactor's own list a read
+ * alone takes 740 ns instead of 530 (zram). Only what is left of it goes that way.
+ */
+static void start_rw(struct request *rq, struct direct_rq *pdu)
+{
+	pdu->iov_nr = blk_rq_map_iov(rq, pdu->iov, DIRECT_SEGMENTS);
+	pdu->iov_idx = 0;
+	pdu->left_bytes = blk_rq_bytes(rq);
+	if (disk_of(rq)->src.class != DIRECT_INLINE) {
+		send_rw(rq, pdu);
+		return;
+	}
+	fill_rw(rq, pdu);
+	pdu->io.fd = disk_of(rq)->src.fd;
+	io_ended(rq, pdu, rw_in_place(&pdu->io));
 }
 
 static void start_flush(struct request *rq, struct direct_rq *pdu)

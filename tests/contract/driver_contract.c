@@ -163,20 +163,27 @@ static void flush_and_fua_end_well(struct run *r)
 	expect(blkdev_issue_flush(r->bdev) == 0);
 }
 
+static void expect_zeroout(struct run *r, size_t len, unsigned int flags, uint64_t round)
+{
+	uint64_t at = 1 * MIB, zeros_at = at + 5 * r->block;
+
+	expect(write_at(r, at, 512 * 1024, round, 0) == 0);
+	expect(blkdev_issue_zeroout(r->bdev, bytes_to_sectors(zeros_at), bytes_to_sectors(len),
+				    flags) == 0);
+	expect_content(r, at, 5 * r->block, round);
+	expect_zeros(r, zeros_at, len);
+	expect_content(r, zeros_at + len, 16 * r->block, round);
+	expect(write_at(r, at, 512 * 1024, round + 1, 0) == 0);
+	expect_content(r, at, 512 * 1024, round + 1);
+}
+
 static void zeroout_reads_as_zeros(struct run *r)
 {
-	const unsigned int flags[] = { 0, BLKDEV_ZERO_NOUNMAP };
-	uint64_t at = 1 * MIB;
+	const size_t lens[] = { r->block, 11 * r->block, 256 * 1024 + r->block };
 
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		expect(write_at(r, at, 512 * 1024, i + 1, 0) == 0);
-		expect(blkdev_issue_zeroout(r->bdev, bytes_to_sectors(at + 5 * r->block),
-					    bytes_to_sectors(256 * 1024), flags[i]) == 0);
-		expect_content(r, at, 5 * r->block, i + 1);
-		expect_zeros(r, at + 5 * r->block, 256 * 1024);
-		expect_content(r, at + 5 * r->block + 256 * 1024, 16 * r->block, i + 1);
-		expect(write_at(r, at, 512 * 1024, i + 7, 0) == 0);
-		expect_content(r, at, 512 * 1024, i + 7);
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
+		expect_zeroout(r, lens[i], 0, 100 + 10 * i);
+		expect_zeroout(r, lens[i], BLKDEV_ZERO_NOUNMAP, 200 + 10 * i);
 	}
 }
 

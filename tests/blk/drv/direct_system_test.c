@@ -12,6 +12,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "blkfs/attr.h"
+
 #include "blk/drv/direct.h"
 #include "tests/blk/drv/drv_test.h"
 #include "tests/contract/driver_contract.h"
@@ -368,13 +370,18 @@ static void stuck_end_io(struct bio *bio)
 
 static int frozen(void *arg)
 {
+	struct drv_config dc = { .name = "frozen" };
+	struct direct_config c = { .path = arg };
 	struct gendisk *disk;
 	struct bio_vec vec;
 	struct bio bio;
-	int ret = create(arg, false, &disk);
+	int ret = attr_dir_add(attr_root(), "frozen", NULL, 0, NULL, &dc.attrs);
 
+	if (!ret)
+		ret = direct_disk_create(&dc, &c, &disk);
 	if (ret)
 		return ret;
+	expect(attr_store("frozen/queue/io_timeout", "50", 2) == 0);
 	completion_init(&ended);
 	expect(shell("fsfreeze -f %s", fx.dir) == 0);
 	bio_init(&bio, &disk->part0, &vec, 1, REQ_OP_WRITE);
@@ -383,6 +390,7 @@ static int frozen(void *arg)
 	submit_bio(&bio);
 	rt_sleep_ns(200000000);
 	expect(ends_nr == 0);
+	expect(log_says("does not answer"));
 	direct_disk_offline(disk);
 	rt_sleep_ns(200000000);
 	expect(bdev_rw(&disk->part0, REQ_OP_READ, 0, fx.buf + BLOCK, BLOCK) ==
@@ -392,6 +400,7 @@ static int frozen(void *arg)
 	completion_wait(&ended);
 	expect(ends_nr == 1);
 	del_gendisk(disk);
+	attr_dir_del(dc.attrs);
 	return 0;
 }
 
