@@ -20,6 +20,7 @@
 #include "blk.h"
 #include "debugfs.h"
 #include "elevator.h"
+#include "mq.h"
 
 enum {
 	BLKDEV_MIN_RQ = 4,	  /* a smaller nr_requests is taken as this */
@@ -360,8 +361,10 @@ static int store_io_timeout(void *obj, const char *buf, size_t len)
 
 	if (!err && !ms)
 		err = refuse(f, buf);
-	if (!err)
+	if (!err) {
 		WRITE_ONCE(f->q->timeout_ns, (uint64_t)ms * NSEC_PER_MSEC);
+		blk_timeouts_shorten(f->q->tag_set, (uint64_t)ms * NSEC_PER_MSEC);
+	}
 	return err;
 }
 
