@@ -232,13 +232,18 @@ static blk_status_t __noinline queue_with_budget(struct blk_mq_hw_ctx *hctx,
 	return q->mq_ops->queue_rq(hctx, bd);
 }
 
-/* What was not taken goes to the head of the dispatch list, in its order. */
+/*
+ * What was not taken goes to the head of the dispatch list, in its order; without driver tags of its
+ * own, since one that is given back later may come before it and need the last.
+ */
 static void put_back(struct blk_mq_sw_queue *sw, struct request *list)
 {
 	LIST_HEAD(rest);
 
-	for (; list; list = list->rq_next)
+	for (; list; list = list->rq_next) {
+		blk_mq_put_driver_tag(list);
 		list_add_tail(&list->queuelist, &rest);
+	}
 	list_splice_init(&rest, &sw->dispatch);
 }
 
