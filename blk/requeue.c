@@ -57,9 +57,15 @@ void blk_mq_delay_kick_requeue_list(struct request_queue *q, uint64_t delay_ns)
 	}
 }
 
+/* The kick is made where the request arrives: one that was on its way already may be ahead of it. */
 static void requeue_here(struct request *rq)
 {
+	bool must_kick = rq->rq_flags & RQF_REQUEUE_KICK;
+
+	rq->rq_flags &= ~(uint32_t)RQF_REQUEUE_KICK;
 	list_add(&rq->queuelist, &rq->mq_ctx->requeue_list);
+	if (must_kick)
+		kick(rq->mq_ctx);
 }
 
 static void requeue_msg_fn(struct rt_msg *msg)
@@ -79,7 +85,6 @@ static void requeue_at_home_fn(struct rt_msg *msg)
 void blk_mq_requeue_request(struct request *rq, bool kick_now)
 {
 	struct elevator_queue *eq = rq->q->elevator;
-	struct blk_mq_ctx *ctx = rq->mq_ctx;
 	unsigned int via = rq->reactor;
 
 	trace(TRACE_R, rq, NULL);
@@ -88,6 +93,8 @@ void blk_mq_requeue_request(struct request *rq, bool kick_now)
 		rq->budget_token = -1;
 	}
 	rq->rq_flags &= ~(uint32_t)(RQF_STARTED | RQF_TIMED_OUT);
+	if (kick_now)
+		rq->rq_flags |= RQF_REQUEUE_KICK;
 	__atomic_store_n(&rq->state, MQ_RQ_IDLE, __ATOMIC_RELEASE);
 	blk_mq_put_driver_tag(rq);
 	blk_mq_check_restart(rq->q);
@@ -100,8 +107,6 @@ void blk_mq_requeue_request(struct request *rq, bool kick_now)
 		rq->msg.fn(&rq->msg);
 	else
 		rt_post(via, &rq->msg);
-	if (kick_now)
-		kick(ctx); /* behind the request's own message: the order of one sender is kept */
 }
 
 void blk_mq_requeue_init(struct blk_mq_ctx *ctx)

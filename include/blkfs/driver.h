@@ -198,6 +198,7 @@ enum rq_flags {
 	RQF_SPECIAL_PAYLOAD = 1 << 12,
 	RQF_TIMED_OUT = 1 << 13,
 	RQF_RESV = 1 << 14,
+	RQF_REQUEUE_KICK = 1 << 15, /* on its way to a requeue list that is to be kicked */
 };
 
 /*
