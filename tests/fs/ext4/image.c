@@ -50,7 +50,8 @@ void image_script(struct image *im, const char *script)
 	snprintf(path, sizeof(path), "%s/script", im->dir);
 	f = fopen(path, "we");
 	cr_assert(f, "cannot write %s", path);
-	fprintf(f, "set -eu\nexport PATH=$PATH:/usr/sbin:/sbin LC_ALL=C\nSRC=%s IMG=%s\ncd %s\n%s\n",
+	fprintf(f,
+		"set -eu\nexport PATH=$PATH:/usr/sbin:/sbin LC_ALL=C\nSRC=%s IMG=%s\ncd %s\n%s\n",
 		im->src, im->img, im->dir, script);
 	fclose(f);
 	snprintf(command, sizeof(command),
@@ -87,8 +88,8 @@ void image_ask(const struct image *im, const char *command, char *out, size_t si
 	char line[600];
 	FILE *f;
 
-	snprintf(line, sizeof(line), "cd %s; PATH=$PATH:/usr/sbin:/sbin; IMG=%s; %s", im->dir, im->img,
-		 command);
+	snprintf(line, sizeof(line), "cd %s; PATH=$PATH:/usr/sbin:/sbin; IMG=%s; %s", im->dir,
+		 im->img, command);
 	f = popen(line, "re");
 	cr_assert(f && fgets(out, (int)size, f), "no answer from: %s", command);
 	pclose(f);
