@@ -232,6 +232,7 @@ static int ext4_mount(struct block_device *bdev, const struct fs_mount_opts *opt
 		.is_read_only = true,
 		.has_fixed_content = true,
 		.is_cacheable = true,
+		.dio_align_bytes = bdev_limits(bdev)->logical_block_size,
 	};
 	fs->dev = bdev_name(bdev);
 	fs->is_fakeroot = opts->is_fakeroot;

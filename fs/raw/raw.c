@@ -262,7 +262,8 @@ static int raw_mount(struct block_device *bdev, const struct fs_mount_opts *opts
 			       .type = raw_fs_type.name,
 			       .bdev = bdev,
 			       .is_read_only = opts->is_read_only || bdev->bd_read_only,
-			       .is_cacheable = true };
+			       .is_cacheable = true,
+			       .dio_align_bytes = bdev_limits(bdev)->logical_block_size };
 	raw->uid = geteuid();
 	raw->gid = getegid();
 	raw->born_ns = raw->mtime_ns = (int64_t)rt_realtime();
