@@ -120,7 +120,8 @@ void ff_op_readdir(struct ff_req *r)
 	off = in->offset;
 	fill.cap = min_t(size_t, in->size, r->payload_cap);
 	if (off != CONTROL_OFF)
-		err = dir.fs->ops->readdir(dir.fs, ff_file_of(in->fh)->file, off, dir_emit, &fill);
+		err = dir.fs->ops->readdir(dir.fs, ff_req_file(r, in->fh)->file, off, dir_emit,
+					   &fill);
 	if (err < 0 && fill.len == 0) {
 		ff_reply_err(r, err);
 		return;
@@ -160,14 +161,15 @@ static void dir_releasedir(fuse_req_t lf, fuse_ino_t ino, struct fuse_file_info 
 {
 	struct ff_req *r = ff_req_adopt(lf);
 
-	ff_file_release(ff_file_of(fi->fh));
+	ff_file_release(ff_req_file(r, fi->fh));
+	r->file = NULL;
 	ff_reply_err(r, 0);
 }
 
 static void dir_fsyncdir(fuse_req_t lf, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct ff_req *r = ff_req_adopt(lf);
-	struct ff_file *f = ff_file_of(fi->fh);
+	struct ff_file *f = ff_req_file(r, fi->fh);
 	int err = 0;
 
 	if (f->fs->ops->fsyncdir)

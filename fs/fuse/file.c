@@ -54,6 +54,7 @@ int ff_file_open(struct ff_req *r, const struct ff_node *n, struct fs_file *file
 		.is_dir = is_dir,
 	};
 	list_add_tail(&f->node, &r->cpu->files);
+	r->file = f;
 	*out = f;
 	return 0;
 }
@@ -221,7 +222,8 @@ static void file_release(fuse_req_t lf, fuse_ino_t ino, struct fuse_file_info *f
 {
 	struct ff_req *r = ff_req_adopt(lf);
 
-	ff_file_release(ff_file_of(fi->fh));
+	ff_file_release(ff_req_file(r, fi->fh));
+	r->file = NULL;
 	ff_reply_err(r, 0);
 }
 
@@ -229,7 +231,7 @@ static void file_release(fuse_req_t lf, fuse_ino_t ino, struct fuse_file_info *f
 static void file_flush(fuse_req_t lf, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ff_req *r = ff_req_adopt(lf);
-	struct ff_file *f = ff_file_of(fi->fh);
+	struct ff_file *f = ff_req_file(r, fi->fh);
 	int err = f->fs == r->ff->fs ? -ENOSYS : 0;
 
 	if (f->fs->ops->flush)
@@ -240,7 +242,7 @@ static void file_flush(fuse_req_t lf, fuse_ino_t ino, struct fuse_file_info *fi)
 static void file_fsync(fuse_req_t lf, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct ff_req *r = ff_req_adopt(lf);
-	struct ff_file *f = ff_file_of(fi->fh);
+	struct ff_file *f = ff_req_file(r, fi->fh);
 	int err = 0;
 
 	if (f->fs->ops->fsync)
@@ -284,7 +286,7 @@ void ff_op_read(struct ff_req *r)
 	ssize_t len;
 	int err = wire_read_decode(r->msg.arg, r->msg.arg_len, r->payload_cap, &rw);
 
-	f = err ? NULL : ff_file_of(rw.fh);
+	f = err ? NULL : ff_req_file(r, rw.fh);
 	if (!err && is_misaligned(f->fs, &rw))
 		err = -EINVAL;
 	if (err) {
@@ -321,7 +323,7 @@ void ff_op_write(struct ff_req *r)
 	ssize_t len = 0;
 	int err = wire_write_decode(r->msg.arg, r->msg.arg_len, r->msg.data_len, &rw);
 
-	f = err ? NULL : ff_file_of(rw.fh);
+	f = err ? NULL : ff_req_file(r, rw.fh);
 	if (!err && !f->fs->ops->write)
 		err = ff_no_change_op(f->fs, -EBADF);
 	if (!err && is_misaligned(f->fs, &rw))
@@ -348,7 +350,7 @@ static void file_fallocate(fuse_req_t lf, fuse_ino_t ino, int mode, off_t off, o
 			   struct fuse_file_info *fi)
 {
 	struct ff_req *r = ff_req_adopt(lf);
-	struct ff_file *f = ff_file_of(fi->fh);
+	struct ff_file *f = ff_req_file(r, fi->fh);
 	int err;
 
 	if (f->fs->ops->fallocate)
@@ -362,7 +364,7 @@ static void file_lseek(fuse_req_t lf, fuse_ino_t ino, off_t off, int whence,
 		       struct fuse_file_info *fi)
 {
 	struct ff_req *r = ff_req_adopt(lf);
-	struct ff_file *f = ff_file_of(fi->fh);
+	struct ff_file *f = ff_req_file(r, fi->fh);
 	struct fuse_lseek_out out;
 	off_t res = f->fs == r->ff->fs ? -ENOSYS : -EINVAL;
 

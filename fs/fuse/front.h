@@ -17,6 +17,7 @@
 #include <fcntl.h>
 
 #include "base/list.h"
+#include "base/sanitize.h"
 
 #include "blkfs/fs.h"
 #include "blkfs/fuse_front.h"
@@ -54,7 +55,8 @@ struct ff_req {
 	struct fuse_in_header in; /* a copy: the answer may overwrite the original */
 	void *payload;		  /* page aligned; WIRE_HEADROOM bytes before it are ours too */
 	size_t payload_cap;
-	struct fuse_req *lf; /* libfuse's request while it decodes this one */
+	struct fuse_req *lf;  /* libfuse's request while it decodes this one */
+	struct ff_file *file; /* the open file it opens or names; NULL: none */
 	bool is_replied;
 	bool is_interrupted;   /* seen before it had a task: it comes back with EINTR */
 	struct list_head node; /* [reactor] cpu->inflight or cpu->pending */
@@ -120,6 +122,7 @@ struct fuse_front {
 	bool is_blk;
 	char loop_path[32];
 	uint64_t connection;
+	unsigned int possible_nr; /* CPUs that may ever be: as many queues has the kernel */
 	uid_t owner;
 	struct wire_init_result init;
 	int init_err;
@@ -156,9 +159,15 @@ static inline struct ff_node ff_node(const struct fuse_front *ff, uint64_t nodei
 	return (struct ff_node){ bit && ff->control ? ff->control : ff->fs, nodeid & ~bit, bit };
 }
 
-static inline struct ff_file *ff_file_of(uint64_t fh)
+/*
+ * The handle that @r names. What one request did with it happens before the next one that names it:
+ * the kernel orders them, which ThreadSanitizer is told here and in ff_req_send().
+ */
+static inline struct ff_file *ff_req_file(struct ff_req *r, uint64_t fh)
 {
-	return (struct ff_file *)(uintptr_t)fh;
+	r->file = (struct ff_file *)(uintptr_t)fh;
+	san_acquire(r->file);
+	return r->file;
 }
 
 static inline struct fs_cred ff_cred(const struct ff_req *r)
@@ -241,7 +250,7 @@ void ff_uring_failed(struct fuse_front *ff, int err);
 
 /* ---- mount.c: the system calls, in an offload thread ---------------------------------------------- */
 
-/* Sets ff->fd, is_blk, loop_path, connection, mountpoint. */
+/* Sets ff->fd, is_blk, loop_path, connection, possible_nr, mountpoint. */
 int __must_check ff_mount(struct fuse_front *ff, const struct fuse_front_config *cfg);
 /* Context: thread. */
 int __must_check ff_umount(struct fuse_front *ff, unsigned int flags);

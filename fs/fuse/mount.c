@@ -331,6 +331,42 @@ static uint64_t connection_of(const char *mountpoint)
 	return connection;
 }
 
+/* ---- the number of queues -------------------------------------------------------------------------- */
+
+/* How many CPUs a list as "0-3,8" names. */
+static unsigned int cpu_list_count(const char *list)
+{
+	unsigned int first, last, nr = 0;
+	int used;
+
+	while (sscanf(list, "%u%n", &first, &used) == 1) {
+		list += used;
+		last = first;
+		if (sscanf(list, "-%u%n", &last, &used) == 1)
+			list += used;
+		nr += last >= first ? last - first + 1 : 0;
+		if (*list == ',')
+			list++;
+	}
+	return nr;
+}
+
+/* sysconf() knows those that are present; the kernel has a queue for each possible one. */
+static unsigned int possible_cpus(void)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
+	char line[1024] = "";
+	unsigned int nr;
+
+	if (f) {
+		if (!fgets(line, sizeof(line), f))
+			line[0] = 0;
+		fclose(f);
+	}
+	nr = cpu_list_count(line);
+	return nr ? nr : (unsigned int)sysconf(_SC_NPROCESSORS_CONF);
+}
+
 /* ---- the page cache's opinion of us --------------------------------------------------------------- */
 
 static void bdi_set(const struct fuse_front *ff, const char *name, unsigned int value)
@@ -375,8 +411,8 @@ int ff_mount(struct fuse_front *ff, const struct fuse_front_config *cfg)
 	memcpy(ff->mountpoint, real, strlen(real) + 1);
 	free(real);
 	err = geteuid() == 0 ? mount_root(ff, cfg) : mount_fusermount(ff, cfg);
-	if (!err)
-		ff->connection = connection_of(ff->mountpoint);
+	ff->connection = err ? 0 : connection_of(ff->mountpoint);
+	ff->possible_nr = possible_cpus();
 	return err;
 }
 

@@ -211,7 +211,7 @@ static void names_setattr(fuse_req_t lf, fuse_ino_t ino, struct stat *attr, int 
 {
 	struct ff_req *r = ff_req_adopt(lf);
 	struct ff_node n = ff_node(r->ff, ino);
-	struct ff_file *f = fi ? ff_file_of(fi->fh) : NULL;
+	struct ff_file *f = fi ? ff_req_file(r, fi->fh) : NULL;
 	struct fs_cred cred = ff_cred(r);
 	struct fs_stat st, to = {
 		.mode = attr->st_mode,

@@ -34,6 +34,8 @@ int ff_req_send(struct ff_req *r, int err, const struct iovec *iov, int iov_nr)
 
 	blkfs_assert(!r->is_replied);
 	r->is_replied = true;
+	if (r->file)
+		san_release(r->file);
 	if (err)
 		STAT_ADD(r->cpu->stats.errors, 1);
 	for (int i = 0; i < iov_nr; i++)
@@ -188,6 +190,7 @@ void ff_req_start(struct ff_req *r)
 
 	r->in = *r->msg.in;
 	r->lf = NULL;
+	r->file = NULL;
 	r->is_replied = false;
 	r->is_interrupted = false;
 	STAT_ADD(cpu->stats.requests[min_t(uint32_t, r->in.opcode, WIRE_OPCODES_NR - 1)], 1);

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 
@@ -296,13 +295,12 @@ int ff_uring_start(struct ff_cpu *cpu)
 {
 	struct fuse_front *ff = cpu->ff;
 	struct uring_cpu *uc = calloc(1, sizeof(*uc));
-	long cpus_nr = sysconf(_SC_NPROCESSORS_CONF);
 	int err = uc ? 0 : -ENOMEM;
 
 	if (uc)
 		uc->cpu = cpu;
 	cpu->uring = uc;
-	for (unsigned int qid = 0; !err && qid < (unsigned int)cpus_nr; qid++) {
+	for (unsigned int qid = 0; !err && qid < ff->possible_nr; qid++) {
 		bool is_home = rt_reactor_cpu(cpu->reactor) == qid;
 
 		if (rt_reactor_of_cpu(qid) == cpu->reactor)

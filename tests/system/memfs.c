@@ -595,7 +595,7 @@ static ssize_t mem_read(struct fs *fs, struct fs_file *file, struct fs_io *io)
 {
 	struct memfs *m = to_memfs(fs);
 	struct node *n = file->n;
-	uint64_t size = n->st.size;
+	uint64_t size = n->content == CONTENT_DATA ? 0 : n->st.size; /* that of data changes */
 	size_t len = io->off >= size ? 0 : min_t(uint64_t, io->len, size - io->off);
 
 	switch (n->content) {
@@ -672,8 +672,12 @@ static int mem_fallocate(struct fs *fs, struct fs_file *file, int mode, off_t of
 
 static off_t mem_lseek(struct fs *fs, struct fs_file *file, off_t off, int whence)
 {
-	off_t size = (off_t)file->n->st.size;
+	struct memfs *m = to_memfs(fs);
+	off_t size;
 
+	pthread_mutex_lock(&m->lock);
+	size = (off_t)file->n->st.size;
+	pthread_mutex_unlock(&m->lock);
 	if (off < 0 || off >= size)
 		return -ENXIO;
 	return whence == SEEK_HOLE ? size : off;
