@@ -149,12 +149,14 @@ static const struct blk_mq_ops timeout_ops = { .queue_rq = idle_queue_rq, .timeo
 static struct blk_mq_tag_set set;
 static struct gendisk *disk;
 
-static int create(const struct blk_mq_ops *ops)
+static int create_with(const struct blk_mq_ops *ops, unsigned int hw_queues, uint32_t flags)
 {
 	struct queue_limits lim;
 	int err;
 
-	set = (struct blk_mq_tag_set){ .ops = ops, .nr_hw_queues = 2, .queue_depth = 64 };
+	set = (struct blk_mq_tag_set){
+		.ops = ops, .nr_hw_queues = hw_queues, .queue_depth = 64, .flags = flags
+	};
 	blk_set_default_limits(&lim);
 	lim.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
 	lim.max_hw_sectors = 2560;
@@ -166,6 +168,11 @@ static int create(const struct blk_mq_ops *ops)
 	if (err)
 		return err;
 	return blk_mq_alloc_disk(&set, &lim, 1 << 20, "idle", NULL, attr_root(), &disk);
+}
+
+static int create(const struct blk_mq_ops *ops)
+{
+	return create_with(ops, 2, 0);
 }
 
 static void destroy(void)
@@ -282,6 +289,48 @@ static int timeout_case(void *arg)
 Test(sysfs, io_timeout_is_there_where_the_driver_has_a_say)
 {
 	in_simulator(timeout_case);
+}
+
+/* ---- what a queue starts with ------------------------------------------------------------------------------ */
+
+static const struct {
+	unsigned int hw_queues;
+	uint32_t flags;
+	const char *scheduler, *nr_requests;
+} defaults[] = {
+	{ 1, 0, "none fifo fifo-home [mq-deadline] \n", "128\n" },
+	{ 2, 0, "[none] fifo fifo-home mq-deadline \n", "64\n" },
+	{ 1, BLK_MQ_F_NO_SCHED_BY_DEFAULT, "[none] fifo fifo-home mq-deadline \n", "64\n" },
+	{ 1, BLK_MQ_F_NO_SCHED, "none\n", "64\n" },
+};
+
+static int defaults_case(void *arg)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		int err = create_with(&idle_ops, defaults[i].hw_queues, defaults[i].flags);
+
+		if (err)
+			return err;
+		sim_expect(shows("queue/scheduler", defaults[i].scheduler));
+		sim_expect(shows("queue/nr_requests", defaults[i].nr_requests));
+		destroy();
+	}
+	return 0;
+}
+
+Test(sysfs, one_hardware_queue_starts_with_mq_deadline_where_it_exists)
+{
+	struct elevator_type type = fifo_home_elevator;
+
+	type.elevator_name = "mq-deadline";
+	type.elevator_alias = "deadline";
+	cr_assert_eq(elv_register(&fifo_elevator), 0);
+	cr_assert_eq(elv_register(&fifo_home_elevator), 0);
+	cr_assert_eq(elv_register(&type), 0);
+	cr_assert_eq(sim_run(1, 2, defaults_case, NULL), 0);
+	elv_unregister(&type);
+	elv_unregister(&fifo_home_elevator);
+	elv_unregister(&fifo_elevator);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------------- */
