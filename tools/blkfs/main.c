@@ -5,8 +5,6 @@
  * `blkfs COMMAND ...`; `blkfs SOURCE MOUNTPOINT -o ...` as mount.fuse3 calls it; and the names
  * mount.fuse.blkfs and umount.fuse.blkfs, by which mount(8) and umount(8) do.
  */
-#include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,38 +31,6 @@ static const struct command commands[] = {
 	  "queue statistics, or files of .blkfs" },
 	{ "set", cmd_set, "MOUNTPOINT|SOURCE FILE VALUE", "write a file of .blkfs" },
 };
-
-int usage_error(const char *command, const char *fmt, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "blkfs %s: ", command);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fprintf(stderr, "\nTry 'blkfs %s --help'.\n", command);
-	return EXIT_USAGE;
-}
-
-int cmd_take_flags(const char *command, int *argc, char **argv, bool *is_json, const char *help)
-{
-	int kept = 1;
-
-	for (int i = 1; i < *argc; i++) {
-		if (!strcmp(argv[i], "--json")) {
-			*is_json = true;
-		} else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-			puts(help);
-			return EXIT_OK;
-		} else if (argv[i][0] == '-' && argv[i][1] && !isdigit((unsigned char)argv[i][1])) {
-			return usage_error(command, "unknown option '%s'", argv[i]);
-		} else {
-			argv[kept++] = argv[i];
-		}
-	}
-	*argc = kept;
-	return -1;
-}
 
 static void print_help(FILE *to)
 {
