@@ -230,17 +230,9 @@ static int open_disk(struct mounted *m)
 	if (err || !m->mo.scheduler[0])
 		return err;
 	err = elevator_switch(m->disk->queue, m->mo.scheduler);
-	if (err) {
-		char known[256];
-		struct strbuf sb;
-
-		strbuf_init(&sb, known, sizeof(known));
-		if (attr_show("queue/scheduler", &sb))
-			strbuf_puts(&sb, "nobody knows");
-		known[strcspn(known, "\n")] = 0;
-		log_err("mount option scheduler=%s: %s; this queue knows: %s", m->mo.scheduler,
-			strerror(-err), known);
-		source_close(&m->src, m->disk);
+	if (err) { /* elevator_switch() has said which there are */
+		log_err("mount option scheduler=%s: %s", m->mo.scheduler, strerror(-err));
+		del_gendisk(m->disk);
 	}
 	return err;
 }
@@ -266,9 +258,13 @@ static int open_fs(struct mounted *m)
 
 	m->mo.fs.attrs = attr_root();
 	if (!type) {
-		log_err("%s: no file system known here is on it; 'mkfs.ext4 %s' makes one, "
-			"'-o fs=raw' shows the bytes as one file",
-			m->src.name, m->src.name);
+		log_err("%s: no file system known here is on it; '-o fs=raw' shows the bytes as "
+			"one file%s",
+			m->src.name,
+			m->src.kind == SOURCE_PATH
+				? ", mkfs.ext4 would make one and destroy what is "
+				  "there now"
+				: "");
 		return -EINVAL;
 	}
 	return type->mount(&m->disk->part0, &m->mo.fs, &m->fs);
