@@ -137,6 +137,8 @@ static int front_alloc(const struct fuse_front_config *cfg, struct fuse_front **
 	ff->allow_other = cfg->allow_other;
 	ff->default_permissions = cfg->default_permissions;
 	ff->mode = cfg->mode;
+	ff->on_cut = cfg->on_cut;
+	ff->ctx = cfg->ctx;
 	ff->owner = geteuid();
 	ff->fd = -1;
 	completion_init(&ff->init_done);
@@ -352,6 +354,23 @@ void fuse_front_abort(struct fuse_front *ff)
 		ff_conn_abort(ff);
 }
 
+static void cut_heard(struct rt_io *io)
+{
+	struct fuse_front *ff = container_of(io, struct fuse_front, cut_io);
+
+	if (ff->on_cut)
+		ff->on_cut(ff->ctx);
+	ff_live_put(ff);
+}
+
+/* A poll for no event ends with the connection. Channels may have no buffer left to read it with. */
+static void listen_for_cut(struct fuse_front *ff)
+{
+	ff->cut_io = (struct rt_io){ .op = RT_IO_POLL, .fd = ff->fd, .done = cut_heard };
+	ff_live_get(ff);
+	rt_io_submit(&ff->cut_io);
+}
+
 /* Everything that could deliver is dead and what was delivered has ended. */
 static void wait_for_end(struct fuse_front *ff)
 {
@@ -401,6 +420,7 @@ int fuse_front_mount(const struct fuse_front_config *cfg, struct fuse_front **ou
 		mount_undo(ff);
 		return err;
 	}
+	listen_for_cut(ff);
 	if (geteuid() == 0)
 		(void)rt_offload(tune_blocking, ff);
 	*out = ff;

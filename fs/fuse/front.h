@@ -114,6 +114,8 @@ struct fuse_front {
 	unsigned long mount_flags;
 	bool allow_other;
 	bool default_permissions;
+	void (*on_cut)(void *ctx); /* NULL: nobody asks */
+	void *ctx;
 	char mountpoint[FF_PATH_MAX];
 
 	/* from the mount, fixed since */
@@ -138,6 +140,7 @@ struct fuse_front {
 	bool is_fs_gone;	/* fs and control are unmounted */
 	int unmount_res;
 	struct completion ended;  /* live_nr came to 0 */
+	struct rt_io cut_io;	  /* hears that the connection is cut, whatever else is stuck */
 	char reason[FF_TEXT_MAX]; /* why this transport; written before mount returns */
 	struct attr_dir *attr_dir;
 

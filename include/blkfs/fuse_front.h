@@ -65,6 +65,10 @@ struct fuse_front_config {
 	bool allow_other;
 	bool default_permissions;
 	struct attr_dir *attrs; /* where fuse/... is published, until destroy; NULL: nowhere */
+	/* Optional. The kernel has let go of us (abort, end of the last unmount): once, while requests
+	 * may still be at the device, which fuse_front_wait() waits for. Context: handler. */
+	void (*on_cut)(void *ctx);
+	void *ctx;
 };
 
 /*

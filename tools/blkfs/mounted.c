@@ -286,6 +286,21 @@ static unsigned long kernel_flags(const struct mounted *m)
 	return flags;
 }
 
+static void thaw_task(void *arg)
+{
+	(void)mounted_thaw(arg);
+}
+
+/* Nobody can wait for a thaw any more, but what is frozen would keep the daemon for ever. */
+static void front_cut(void *ctx)
+{
+	struct mounted *m = ctx;
+
+	if (READ_ONCE(m->is_frozen) && rt_spawn(thaw_task, m, "thaw for the end"))
+		log_err("%s: no task to thaw the queue: 'blkfs set %s control thaw' ends the daemon",
+			m->mountpoint, m->mountpoint);
+}
+
 static int mount_front(struct mounted *m)
 {
 	static const enum fuse_front_mode modes[] = { FUSE_FRONT_MODE_AUTO,
@@ -312,6 +327,8 @@ static int mount_front(struct mounted *m)
 		.allow_other = m->mo.allow_other == OPT_YES,
 		.default_permissions = m->mo.default_permissions == OPT_YES,
 		.attrs = attr_root(),
+		.on_cut = front_cut,
+		.ctx = m,
 	};
 
 	return fuse_front_mount(&cfg, &m->front);
