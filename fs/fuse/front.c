@@ -382,12 +382,16 @@ static void wait_for_end(struct fuse_front *ff)
 /* A mount that does not come to work: nothing stays. The file systems remain the caller's. */
 static void mount_undo(struct fuse_front *ff)
 {
+	int err;
+
 	ff->is_fs_gone = true;
 	__atomic_store_n(&ff->is_closing, true, __ATOMIC_RELEASE);
 	if (ff->fd >= 0 && ff->se) {
 		fuse_front_abort(ff);
-		if (fuse_front_unmount(ff, FUSE_FRONT_UNMOUNT_LAZY))
-			log_err("mount: %s may still be mounted: umount it", ff->mountpoint);
+		err = fuse_front_unmount(ff, FUSE_FRONT_UNMOUNT_LAZY);
+		if (err && err != -ENOENT) /* the abort may have taken it away already */
+			log_err("mount: %s is still mounted: %s; umount it", ff->mountpoint,
+				strerror(-err));
 		if (__atomic_load_n(&ff->live_nr, __ATOMIC_ACQUIRE) > 0)
 			wait_for_end(ff);
 		(void)for_each_cpu(ff, cpu_stop);

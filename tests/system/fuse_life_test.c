@@ -18,7 +18,9 @@
 #include "tests/lib/test.h"
 #include "tests/system/fuse_mount.h"
 
-enum { READERS = 40 };
+enum { READERS = 40, NOBODY = 65534 };
+
+TestSuite(fuse_life, .fini = mount_fini);
 
 static const char *const transports[] = { "transport=uring", "transport=classic" };
 
@@ -122,6 +124,41 @@ Test(fuse_life, files_left_open_by_a_lazy_unmount_end_when_they_are_closed)
 		cr_expect_eq(pread(fd, &byte, 1, 8 << 20), 1, "%s: %s", t, strerror(errno));
 		close(fd);
 		cr_expect_eq(mount_join(&m), 0, "%s", m.said);
+		mount_clean(&m);
+	}
+}
+
+/* /dev/fuse is root's alone on some machines: opened for the test, put back in any case. */
+static mode_t dev_fuse_mode;
+
+static void dev_fuse_open(void)
+{
+	struct stat st;
+
+	cr_assert_eq(stat("/dev/fuse", &st), 0);
+	dev_fuse_mode = st.st_mode & 07777;
+	cr_assert_eq(chmod("/dev/fuse", 0666), 0);
+}
+
+static void dev_fuse_restore(void)
+{
+	chmod("/dev/fuse", dev_fuse_mode);
+}
+
+Test(fuse_life, without_root_fusermount3_mounts_for_the_user_alone, .init = dev_fuse_open,
+     .fini = dev_fuse_restore)
+{
+	struct mount m;
+
+	EACH_TRANSPORT(t)
+	{
+		struct stat st;
+
+		mount_start_as(&m, NOBODY, t);
+		cr_expect(stat(mount_path(&m, "pattern"), &st) == -1 && errno == EACCES);
+		cr_assert_eq(kill(m.pid, SIGTERM), 0);
+		cr_expect_eq(mount_join(&m), 0, "%s", m.said);
+		cr_expect(strstr(m.said, "unmount") != NULL);
 		mount_clean(&m);
 	}
 }

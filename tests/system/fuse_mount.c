@@ -11,13 +11,17 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/test.h"
 
-enum { WORDS_MAX = 24, IMAGE_BYTES = 32 << 20, PATHS_NR = 8 };
+enum { WORDS_MAX = 24, IMAGE_BYTES = 32 << 20, PATHS_NR = 8, COPY_BYTES = 65536 };
+
+/* The mount that a failing test leaves; "" for none. One test has one mount at a time. */
+static char left_dir[MOUNT_PATH_MAX];
 
 uint64_t mono_ms(void)
 {
@@ -51,13 +55,15 @@ static void image_make(struct mount *m)
 static void daemon_exec(const struct mount *m, char *words, int out_fd)
 {
 	static char blk[MOUNT_PATH_MAX + 8];
-	char *argv[WORDS_MAX + 4] = { FUSE_DOUBLE_PATH, (char *)(uintptr_t)m->dir };
+	char *argv[WORDS_MAX + 4] = { (char *)(uintptr_t)m->binary, (char *)(uintptr_t)m->dir };
 	int argc = 2;
 	char *word;
 
 	while ((word = strsep(&words, " ")) != NULL && argc < WORDS_MAX)
 		if (*word)
 			argv[argc++] = word;
+	if (m->uid && (setgid(m->uid) || setuid(m->uid)))
+		_exit(126);
 	snprintf(blk, sizeof(blk), "blk=%s", m->image);
 	if (m->image[0])
 		argv[argc++] = blk;
@@ -74,16 +80,20 @@ static bool line_take(struct mount *m)
 	return fgets(m->said + len, (int)(sizeof(m->said) - len), m->out) != NULL;
 }
 
-void mount_start(struct mount *m, bool is_blk, const char *words)
+static void dir_make(struct mount *m)
+{
+	memset(m, 0, sizeof(*m));
+	snprintf(m->dir, sizeof(m->dir), "/tmp/fuse_test.XXXXXX");
+	cr_assert(mkdtemp(m->dir) != NULL);
+	memcpy(left_dir, m->dir, sizeof(left_dir));
+	snprintf(m->binary, sizeof(m->binary), "%s", FUSE_DOUBLE_PATH);
+}
+
+static void daemon_start(struct mount *m, const char *words)
 {
 	char copy[512];
 	int fds[2];
 
-	memset(m, 0, sizeof(*m));
-	snprintf(m->dir, sizeof(m->dir), "/tmp/fuse_test.XXXXXX");
-	cr_assert(mkdtemp(m->dir) != NULL);
-	if (is_blk)
-		image_make(m);
 	snprintf(copy, sizeof(copy), "%s", words);
 	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
 	m->pid = fork();
@@ -93,6 +103,41 @@ void mount_start(struct mount *m, bool is_blk, const char *words)
 	m->out = fdopen(fds[0], "r");
 	while (!strstr(m->said, "ready"))
 		cr_assert(line_take(m), "fuse_double %s %s: not mounted", m->dir, words);
+}
+
+void mount_start(struct mount *m, bool is_blk, const char *words)
+{
+	dir_make(m);
+	if (is_blk)
+		image_make(m);
+	daemon_start(m, words);
+}
+
+/* Where anybody can run it: a build folder may be its owner's alone. */
+static void binary_copy(struct mount *m)
+{
+	int from = open(FUSE_DOUBLE_PATH, O_RDONLY | O_CLOEXEC), to;
+	char *buf = malloc(COPY_BYTES);
+	ssize_t len;
+
+	snprintf(m->binary, sizeof(m->binary), "/tmp/fuse_test_binary.XXXXXX");
+	to = mkstemp(m->binary);
+	cr_assert(from >= 0 && to >= 0 && buf);
+	while ((len = read(from, buf, COPY_BYTES)) > 0)
+		cr_assert_eq(write(to, buf, (size_t)len), len);
+	cr_assert_eq(fchmod(to, 0755), 0);
+	close(from);
+	close(to);
+	free(buf);
+}
+
+void mount_start_as(struct mount *m, uid_t uid, const char *words)
+{
+	dir_make(m);
+	binary_copy(m);
+	m->uid = uid;
+	cr_assert_eq(chown(m->dir, uid, uid), 0);
+	daemon_start(m, words);
 }
 
 int mount_join(struct mount *m)
@@ -112,6 +157,17 @@ void mount_clean(struct mount *m)
 	rmdir(m->dir);
 	if (m->image[0])
 		unlink(m->image);
+	if (m->uid)
+		unlink(m->binary);
+	left_dir[0] = 0;
+}
+
+void mount_fini(void)
+{
+	if (left_dir[0]) {
+		umount2(left_dir, MNT_DETACH);
+		rmdir(left_dir);
+	}
 }
 
 void mount_end(struct mount *m)

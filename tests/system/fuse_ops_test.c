@@ -26,6 +26,8 @@
 
 enum { BIG = 3 << 20, NOBODY = 65534 };
 
+TestSuite(fuse_ops, .fini = mount_fini);
+
 static const char *const transports[] = { "transport=uring", "transport=classic" };
 
 #define EACH_TRANSPORT(t)                                                                          \
