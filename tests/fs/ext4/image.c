@@ -134,6 +134,19 @@ int image_run_seed(const struct image *im, const struct fs_mount_opts *opts, uin
 	return sim_run(seed, 2, run_main, &r);
 }
 
+int image_run_ring(const struct image *im, const struct fs_mount_opts *opts, image_fn fn, void *arg)
+{
+	const struct rt_config cfg = { .reactors_nr = 2, .is_unpinned = true };
+	struct run r = { im, opts, fn, arg };
+	int err = rt_init(&cfg);
+
+	if (err)
+		return err;
+	err = rt_run(run_main, &r);
+	rt_fini();
+	return err;
+}
+
 int image_run(const struct image *im, const struct fs_mount_opts *opts, image_fn fn, void *arg)
 {
 	return image_run_seed(im, opts, 1, fn, arg);

@@ -42,6 +42,10 @@ int __must_check image_run(const struct image *im, const struct fs_mount_opts *o
 int __must_check image_run_seed(const struct image *im, const struct fs_mount_opts *opts,
 				uint64_t seed, image_fn fn, void *arg);
 
+/* On two real reactors, for what the simulator's one thread cannot show. */
+int __must_check image_run_ring(const struct image *im, const struct fs_mount_opts *opts,
+				image_fn fn, void *arg);
+
 /* No lines on the terminal from here on, or again. */
 void image_quiet(bool is_quiet);
 
