@@ -31,8 +31,10 @@ static bool is_drained(void *arg)
 	const struct request_queue *q = arg;
 	int64_t sum = 0;
 
-	for (unsigned int r = 0; r < q->nr_reactors; r++)
+	for (unsigned int r = 0; r < q->nr_reactors; r++) {
+		rt_sim_point();
 		sum += __atomic_load_n(&q->ctxs[r].usage, __ATOMIC_ACQUIRE);
+	}
 	return sum == 0;
 }
 

@@ -406,7 +406,9 @@ static enum issue_result dispatch(struct blk_mq_sw_queue *sw)
 
 static void mark_restart(struct blk_mq_sw_queue *sw)
 {
+	rt_sim_point();
 	__atomic_fetch_or(&sw->hctx->queue->restart, 1ULL << sw->ctx->reactor, __ATOMIC_SEQ_CST);
+	rt_sim_point();
 }
 
 /* Sees to it that @sw will be run again (M3). true: ask the driver again at once. */

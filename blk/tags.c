@@ -239,6 +239,7 @@ static unsigned long take_of_word(struct blk_mq_tags *tags, unsigned int w,
 		mask = lowest_bits(behind ? behind : mask, wish->want);
 		if (!mask)
 			return 0;
+		rt_sim_point();
 		got = mask & ~__atomic_fetch_or(&tags->words[w].taken, mask, __ATOMIC_SEQ_CST);
 	}
 	return got;
@@ -347,6 +348,7 @@ static void wake_msg_fn(struct rt_msg *msg)
 	struct blk_mq_tags *tags = container_of(msg, struct blk_mq_tags, wake_msg);
 
 	__atomic_store_n(&tags->is_wake_posted, false, __ATOMIC_SEQ_CST);
+	rt_sim_point();
 	serve_waiters(tags);
 }
 
@@ -371,6 +373,7 @@ static void join(struct blk_mq_tags *tags, struct blk_mq_tag_waiter *w)
 	w->reactor = rt_reactor_id();
 	w->is_done = false;
 	__atomic_fetch_add(&tags->waiters_nr, 1, __ATOMIC_SEQ_CST);
+	rt_sim_point();
 	if (w->reactor == tags->home) {
 		join_msg_fn(&w->msg);
 		return;

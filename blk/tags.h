@@ -87,6 +87,7 @@ static inline void blk_mq_tags_put(struct blk_mq_tags *tags, struct blk_mq_hw_ct
 
 	blkfs_debug_assert((READ_ONCE(word->taken) & mask) == mask);
 	__atomic_fetch_and(&word->taken, ~mask, __ATOMIC_SEQ_CST);
+	rt_sim_point();
 	if (unlikely(tags->is_shared))
 		blk_mq_tags_uncount(tags, hctx, (unsigned int)__builtin_popcountl(mask));
 	if (unlikely(__atomic_load_n(&tags->waiters_nr, __ATOMIC_SEQ_CST)))
