@@ -19,8 +19,10 @@ static blk_status_t fake_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_m
 	sim_expect(hctx->reactors & (1ULL << rt_reactor_id()));
 	if (fake.must_sleep)
 		rt_sleep_ns(1000);
-	if (fake.capacity && fake.held_nr >= fake.capacity)
+	if (fake.capacity && fake.held_nr >= fake.capacity) {
+		rt_sim_point(); /* what is held may complete elsewhere before this answer arrives */
 		return BLK_STS_DEV_RESOURCE;
+	}
 	if (call < FAKE_MAX && fake.verdicts[call])
 		return fake.verdicts[call];
 	blk_mq_start_request(bd->rq);

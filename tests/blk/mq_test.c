@@ -218,6 +218,39 @@ Test(mq, a_bio_ends_on_its_reactor_wherever_it_completed)
 	sim_seeds(1, 100, 2, other_reactor_case, NULL);
 }
 
+static void submit_there(void *arg)
+{
+	for (unsigned int i = 0; i < BATCH; i++) {
+		fake_submit(i);
+		settle();
+	}
+}
+
+/* Both reactors want the one place of the device; a request of one ends while the other asks. */
+static int race_case(void *arg)
+{
+	fake_create(NULL);
+	fake.capacity = 1;
+	sim_expect(rt_spawn_on(1, submit_there, NULL, "submitter") == 0);
+	for (unsigned int i = 0; i < 1000 && fake_ended_nr < 2 * BATCH; i++) {
+		if (i < BATCH)
+			fake_submit(BATCH + i);
+		if (fake.held_nr && fake.held[0]->reactor == 0)
+			fake_complete(0, BLK_STS_OK);
+		else if (fake.held_nr)
+			sim_expect(rt_call_on(1, complete_there, NULL) == 0);
+		rt_sleep_ns(rt_random() % 20000);
+	}
+	fake_expect_all_ok(2 * BATCH);
+	fake_destroy();
+	return 0;
+}
+
+Test(mq, a_completion_between_dev_resource_and_its_noting_is_not_missed)
+{
+	sim_seeds(1, 2000, 2, race_case, NULL);
+}
+
 /* ---- plugs --------------------------------------------------------------------------------------------- */
 
 static int plug_count_case(void *arg)
