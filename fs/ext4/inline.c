@@ -71,6 +71,18 @@ int ext4_inline_read(struct ext4_fs *fs, struct ext4_inode *inode, uint64_t off,
 
 /* ---- directories ----------------------------------------------------------------------------------- */
 
+/* What .. is. */
+static int parent_get(struct ext4_fs *fs, const struct ext4_inode *dir, uint32_t *out)
+{
+	*out = get_unaligned_le32(dir->i_block);
+	if (*out >= EXT2_ROOT_INO && *out <= fs->sb.inodes_nr)
+		return 0;
+	return ext4_corrupt(fs, dir->ino, dir->table_block,
+			    "inline directory: parent: expected an inode up to %" PRIu32
+			    ", found %" PRIu32,
+			    fs->sb.inodes_nr, *out);
+}
+
 int ext4_inline_dir_search(struct ext4_fs *fs, struct ext4_inode *dir, const struct ext4_name *name,
 			   uint32_t *ino)
 {
@@ -82,8 +94,8 @@ int ext4_inline_dir_search(struct ext4_fs *fs, struct ext4_inode *dir, const str
 		return 1;
 	}
 	if (name->len == 2 && !memcmp(name->name, "..", 2)) {
-		*ino = get_unaligned_le32(dir->i_block);
-		return 1;
+		ret = parent_get(fs, dir, ino);
+		return ret ? ret : 1;
 	}
 	ret = ext4_dirents_search(fs, dir, dir->i_block + PARENT_BYTES, MAIN_BYTES,
 				  dir->table_block, name, ino);
@@ -122,9 +134,11 @@ int ext4_inline_dir_read(struct ext4_fs *fs, struct ext4_inode *dir, uint64_t of
 			 fs_dirent_fn emit, void *ctx)
 {
 	struct ext4_xattr_value v;
-	uint32_t parent = get_unaligned_le32(dir->i_block);
-	int ret;
+	uint32_t parent;
+	int ret = parent_get(fs, dir, &parent);
 
+	if (ret)
+		return ret;
 	if (off < 1 && emit(ctx, ".", 1, ext4_ino_to_fs(dir->ino), DT_DIR, 1))
 		return 0;
 	if (off < 2 && emit(ctx, "..", 2, ext4_ino_to_fs(parent), DT_DIR, FIRST_ENTRY_COOKIE))

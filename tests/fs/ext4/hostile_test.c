@@ -20,16 +20,16 @@
 
 enum { BLOCK = 1024, FLIPS_EACH_MAX = 8 };
 
-/* File data is all 'D', so that it is known from metadata. Indexed, linear and inline content. */
-#define FILL                                                                                          \
-	"for n in 1 100 1024 3000 20000; do head -c $n /dev/zero | tr '\\0' D > $SRC/f.$n; done\n"    \
-	"mkdir $SRC/idx $SRC/lin; (cd $SRC/idx; seq -f 'some-longer-name-%%.0f' 150 | xargs touch)\n" \
-	"touch $SRC/lin/a $SRC/lin/b; ln -s short $SRC/s; ln -s $(printf '%%0200d' 1) $SRC/l\n"       \
-	"python3 -c \"import os\nf=os.open('$SRC/frag',65)\n"                                         \
-	"for i in range(300): os.pwrite(f,b'D'*1024,8192*i)\"\n"                                      \
-	"setfattr -n user.a -v $(printf '%%0300d' 1) $SRC/f.1\n"                                      \
-	"setfattr -n user.b -v b $SRC/f.1; setfacl -m u:5:r $SRC/f.100\n"                             \
-	"mkfs.ext4 -q -F -b 1024 %s -d $SRC $IMG 3M\n"                                                \
+/* File data and long targets are all 'D', so that they are known from metadata. Indexed, linear and inline content. */
+#define FILL                                                                                                    \
+	"for n in 1 100 1024 3000 20000; do head -c $n /dev/zero | tr '\\0' D > $SRC/f.$n; done\n"              \
+	"mkdir $SRC/idx $SRC/lin; (cd $SRC/idx; seq -f 'some-longer-name-%%.0f' 150 | xargs touch)\n"           \
+	"touch $SRC/lin/a $SRC/lin/b; ln -s short $SRC/s; ln -s $(head -c 200 /dev/zero | tr '\\0' D) $SRC/l\n" \
+	"python3 -c \"import os\nf=os.open('$SRC/frag',65)\n"                                                   \
+	"for i in range(300): os.pwrite(f,b'D'*(i+1),8192*i)\"\n"                                               \
+	"setfattr -n user.a -v $(printf '%%0300d' 1) $SRC/f.1\n"                                                \
+	"setfattr -n user.b -v b $SRC/f.1; setfacl -m u:5:r $SRC/f.100\n"                                       \
+	"mkfs.ext4 -q -F -b 1024 %s -d $SRC $IMG 3M\n"                                                          \
 	"e2fsck -fyD $IMG >log || [ $? -le 1 ]\n"
 
 struct outcome {
@@ -253,6 +253,31 @@ Test(ext4_hostile, errors_panic_ends_all_service_after_the_first_error)
 		"printf '\\377' | dd of=$IMG bs=1 seek=$(($2 * 1024 + $4 + 4)) conv=notrunc\n");
 	image_quiet(true);
 	cr_assert_eq(image_run(&im, &opts, check_panic, NULL), 0);
+	image_quiet(false);
+	image_free(&im);
+}
+
+static int check_orphaned(struct fs *fs, void *arg)
+{
+	struct fs_stat st;
+	char *names = NULL;
+	size_t nr;
+
+	sim_expect(view_stat(fs, "d", &st) == 0);
+	sim_expect(view_list(fs, "d", &names, &nr) == -EUCLEAN);
+	sim_expect(view_stat(fs, "d/..", &st) == -EUCLEAN);
+	return 0;
+}
+
+Test(ext4_hostile, an_inline_directory_without_a_parent_is_not_listed)
+{
+	struct image im;
+
+	image_make(&im, "mkdir $SRC/d; touch $SRC/d/f\n"
+			"mkfs.ext4 -q -F -b 1024 -O inline_data,^metadata_csum -d $SRC $IMG 4M\n"
+			"debugfs -w -R 'sif d block[0] 0' $IMG");
+	image_quiet(true);
+	cr_assert_eq(image_run(&im, NULL, check_orphaned, NULL), 0);
 	image_quiet(false);
 	image_free(&im);
 }
