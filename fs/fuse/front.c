@@ -328,6 +328,11 @@ static int abort_blocking(void *arg)
 	return 0;
 }
 
+static int write_back_blocking(void *arg)
+{
+	return ff_write_back(arg);
+}
+
 static int tune_blocking(void *arg)
 {
 	ff_bdi_tune(arg);
@@ -352,6 +357,11 @@ void fuse_front_abort(struct fuse_front *ff)
 		(void)rt_offload(abort_blocking, ff);
 	else
 		ff_conn_abort(ff);
+}
+
+int fuse_front_write_back(struct fuse_front *ff)
+{
+	return is_on_reactor() ? rt_offload(write_back_blocking, ff) : ff_write_back(ff);
 }
 
 static void cut_heard(struct rt_io *io)

@@ -58,6 +58,7 @@ struct ff_req {
 	struct fuse_req *lf;  /* libfuse's request while it decodes this one */
 	struct ff_file *file; /* the open file it opens or names; NULL: none */
 	bool is_replied;
+	bool is_writeback;     /* a WRITE that the page cache sends */
 	bool is_interrupted;   /* seen before it had a task: it comes back with EINTR */
 	struct list_head node; /* [reactor] cpu->inflight or cpu->pending */
 };
@@ -86,16 +87,18 @@ struct ff_stats {
 	uint64_t read_bytes;
 	uint64_t write_bytes;
 	uint64_t waited_for_task;
+	uint64_t writebacks; /* WRITEs that came from the page cache */
 };
 
 /* One reactor's part. Written by its reactor only; counters are read from anywhere. */
 struct ff_cpu {
 	struct fuse_front *ff;
 	unsigned int reactor;
-	unsigned int inflight_nr;  /* [atomic], written by its reactor */
-	unsigned int handed_nr;	   /* [atomic] requests on their way from other reactors */
-	struct list_head inflight; /* have a task */
-	struct list_head pending;  /* wait for one */
+	unsigned int inflight_nr;   /* [atomic], written by its reactor */
+	unsigned int writebacks_nr; /* [atomic] WRITEs from the page cache, part of inflight_nr */
+	unsigned int handed_nr;	    /* [atomic] requests on their way from other reactors */
+	struct list_head inflight;  /* have a task */
+	struct list_head pending;   /* wait for one */
 	struct list_head files;
 	struct classic_chan *chan; /* NULL: none here */
 	struct uring_cpu *uring;   /* NULL: none */
@@ -258,6 +261,10 @@ int __must_check ff_mount(struct fuse_front *ff, const struct fuse_front_config 
 /* Context: thread. */
 int __must_check ff_umount(struct fuse_front *ff, unsigned int flags);
 void ff_conn_abort(struct fuse_front *ff);
+
+/* writeback.c: see fuse_front_write_back(). Context: thread. */
+int ff_write_back(struct fuse_front *ff);
+
 /* Root, after INIT: the page cache limits of an ordinary FUSE mount are those of a stranger's. */
 void ff_bdi_tune(struct fuse_front *ff);
 

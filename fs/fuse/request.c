@@ -123,8 +123,12 @@ static void req_end(struct ff_req *r)
 {
 	struct ff_cpu *cpu = r->cpu;
 
+	bool is_writeback = r->is_writeback;
+
 	list_del(&r->node);
 	r->tr->release(r);
+	if (is_writeback)
+		__atomic_store_n(&cpu->writebacks_nr, cpu->writebacks_nr - 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&cpu->inflight_nr, cpu->inflight_nr - 1, __ATOMIC_RELEASE);
 	pending_run(cpu);
 }
@@ -184,6 +188,20 @@ static void interrupt_spread(struct ff_req *r)
 
 /* ---- the way in -------------------------------------------------------------------------------- */
 
+static bool is_writeback(const struct ff_req *r)
+{
+	const struct fuse_write_in *in = r->msg.arg;
+
+	return r->in.opcode == FUSE_WRITE && r->msg.arg_len >= sizeof(*in) &&
+	       (in->write_flags & FUSE_WRITE_CACHE);
+}
+
+static void writeback_begin(struct ff_cpu *cpu)
+{
+	__atomic_store_n(&cpu->writebacks_nr, cpu->writebacks_nr + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&cpu->stats.writebacks, cpu->stats.writebacks + 1, __ATOMIC_RELEASE);
+}
+
 void ff_req_start(struct ff_req *r)
 {
 	struct ff_cpu *cpu = r->cpu;
@@ -200,6 +218,9 @@ void ff_req_start(struct ff_req *r)
 		return;
 	}
 	__atomic_store_n(&cpu->inflight_nr, cpu->inflight_nr + 1, __ATOMIC_RELAXED);
+	r->is_writeback = is_writeback(r);
+	if (r->is_writeback)
+		writeback_begin(cpu);
 	if (likely(list_empty(&cpu->pending) && rt_spawn(req_task, r, "fuse request") == 0)) {
 		list_add_tail(&r->node, &cpu->inflight);
 	} else {

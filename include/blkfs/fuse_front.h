@@ -113,6 +113,14 @@ int __must_check fuse_front_unmount(struct fuse_front *ff, unsigned int flags);
 void fuse_front_abort(struct fuse_front *ff);
 
 /*
+ * fuse_front_write_back - what applications wrote and the kernel's page cache still holds becomes
+ * WRITE requests, answered when this returns. It says nothing of the device: see fs->sync.
+ *
+ * Context: task or thread; waits for I/O. 0 or -errno, also of a write-back that failed earlier.
+ */
+int __must_check fuse_front_write_back(struct fuse_front *ff);
+
+/*
  * fuse_front_set_mode - felt at the next open. Any context. 0 or -EINVAL.
  *
  * The writeback cache is settled at mount (not for mode=direct, not read-only): changed to direct

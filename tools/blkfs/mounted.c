@@ -96,6 +96,15 @@ static int control_show(void *obj, struct strbuf *out)
 	return 0;
 }
 
+/* All that was written before, whoever holds it now, is on the device. Context: task. */
+static int sync_all(struct mounted *m)
+{
+	int err = fuse_front_write_back(m->front);
+	int fs_err = m->fs->ops->sync(m->fs);
+
+	return err ? err : fs_err;
+}
+
 static int control_store(void *obj, const char *buf, size_t len)
 {
 	struct mounted *m = obj;
@@ -109,7 +118,7 @@ static int control_store(void *obj, const char *buf, size_t len)
 	case CONTROL_THAW:
 		return mounted_thaw(m) ? 0 : -EINVAL;
 	case CONTROL_SYNC:
-		return m->fs->ops->sync(m->fs);
+		return sync_all(m);
 	default:
 		log_warn("control: '%.32s' is not one of freeze, thaw, sync", buf);
 		return -EINVAL;
@@ -178,9 +187,7 @@ static void hook_info(void *ctx, struct json *out)
 
 static int hook_sync(void *ctx)
 {
-	struct mounted *m = ctx;
-
-	return m->fs->ops->sync(m->fs);
+	return sync_all(ctx);
 }
 
 static int hook_abort(void *ctx)

@@ -11,12 +11,10 @@
 #include "unmounter.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "blkfs/control.h"
@@ -79,18 +77,6 @@ static void thaw_if_frozen(struct unmounter *um)
 	}
 }
 
-/* What applications wrote and the kernel still holds reaches us before they are cut off. */
-static void write_back(const char *mountpoint)
-{
-	int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || syncfs(fd))
-		log_warn("%s: write-back before the forced unmount: %s", mountpoint,
-			 strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
-
 static void on_signal(struct unmounter *um, int sig)
 {
 	struct mounted *m = um->m;
@@ -108,7 +94,11 @@ static void on_signal(struct unmounter *um, int sig)
 		return;
 	log_warn("%s: still in use; its users are cut off after their data is written back",
 		 m->mountpoint);
-	write_back(m->mountpoint);
+	err = fuse_front_write_back(m->front);
+	if (err)
+		log_warn(
+			"%s: write-back before the forced unmount: %s; what was not synced is lost",
+			m->mountpoint, strerror(-err));
 	err = fuse_front_unmount(m->front, FUSE_FRONT_UNMOUNT_FORCE | FUSE_FRONT_UNMOUNT_LAZY);
 	if (err && err != -ENOENT)
 		log_err("%s: forced unmount: %s", m->mountpoint, strerror(-err));
