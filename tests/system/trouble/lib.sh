@@ -60,6 +60,7 @@ finish()
 		ends_within 5 "$pid" || kill -KILL "$pid" 2>/dev/null
 	done
 	restore_fuse_uring
+	[ -z "$OPENED" ] || chmod "$OPENED_MODE" "$OPENED"
 	if [ -n "$(ls -A "$SCRATCH/san" 2>/dev/null)" ]; then
 		cat "$SCRATCH"/san/*
 		echo "FAILED: a sanitizer reported"
@@ -110,6 +111,43 @@ must_end()
 	done
 }
 
+# ---- files ----------------------------------------------------------------------------------------
+
+# hold FILE OFFSET BYTES: a process (HOLDER) that wrote and keeps the file open; let_go ends it.
+HOLDER=
+hold()
+{
+	local i
+
+	rm -f "$SCRATCH/held"
+	# shellcheck disable=SC2086 # words
+	${AS:-} "$BLKFS_BUILD_DIR/tests/system/trouble/hold" "$@" >"$SCRATCH/held" &
+	HOLDER=$!
+	PIDS="$PIDS $HOLDER"
+	for ((i = 0; i < 100 * SCALE; i++)); do
+		grep -q written "$SCRATCH/held" 2>/dev/null && return 0
+		! is_gone "$HOLDER" || break
+		sleep 0.1
+	done
+	fail "hold $*"
+}
+
+let_go()
+{
+	kill "$HOLDER"
+	must_end 10 "who held the file" "$HOLDER"
+}
+
+# open_to_all FILE: until the end of the script. Some systems have no udev that does.
+OPENED=
+OPENED_MODE=
+open_to_all()
+{
+	OPENED=$1
+	OPENED_MODE=$(stat -c %a "$1")
+	chmod a+rw "$1"
+}
+
 # ---- mounts ---------------------------------------------------------------------------------------
 
 # new_image NAME MIB: with blocks, so that a read is a read.
@@ -129,6 +167,7 @@ mount_it()
 	mounts_nr=$((mounts_nr + 1))
 	MNT=$SCRATCH/mnt$mounts_nr
 	mkdir "$MNT"
+	[ -z "${MOUNT_OWNER:-}" ] || chown "$MOUNT_OWNER" "$MNT"
 	mount_here "$@"
 }
 
