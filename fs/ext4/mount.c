@@ -233,6 +233,7 @@ static int ext4_mount(struct block_device *bdev, const struct fs_mount_opts *opt
 		.has_fixed_content = true,
 		.is_cacheable = true,
 		.dio_align_bytes = bdev_limits(bdev)->logical_block_size,
+		.shown_root_ino = EXT2_ROOT_INO,
 	};
 	fs->dev = bdev_name(bdev);
 	fs->is_fakeroot = opts->is_fakeroot;

@@ -34,7 +34,7 @@ static int dir_emit(void *ctx, const char *name, size_t name_len, uint64_t ino, 
 	struct wire_dirent d = {
 		.name = name,
 		.name_len = name_len,
-		.node = ino | fill->dir->bit,
+		.node = ff_shown_ino(fill->dir, ino),
 		.d_type = d_type,
 		.next_off = next_off,
 	};

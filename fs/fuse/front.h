@@ -165,6 +165,12 @@ static inline struct ff_node ff_node(const struct fuse_front *ff, uint64_t nodei
 	return (struct ff_node){ bit && ff->control ? ff->control : ff->fs, nodeid & ~bit, bit };
 }
 
+/* The number that users see: the kernel knows the root as 1, its file system perhaps otherwise. */
+static inline uint64_t ff_shown_ino(const struct ff_node *n, uint64_t ino)
+{
+	return (ino == FS_ROOT_INO && n->fs->shown_root_ino ? n->fs->shown_root_ino : ino) | n->bit;
+}
+
 /*
  * The handle that @r names. What one request did with it happens before the next one that names it:
  * the kernel orders them, which ThreadSanitizer is told here and in ff_req_send().

@@ -72,7 +72,7 @@ static void reply_attr(struct ff_req *r, const struct ff_node *n, const struct f
 	struct wire_ttl ttl = ff_ttl(n->fs);
 	struct fuse_attr_out out;
 
-	wire_attr_out_fill(&out, st, n->ino | n->bit, &ttl);
+	wire_attr_out_fill(&out, st, ff_shown_ino(n, n->ino), &ttl);
 	ff_reply_buf(r, &out, sizeof(out));
 }
 
@@ -165,7 +165,7 @@ void ff_op_statx(struct ff_req *r)
 		ff_reply_err(r, err);
 		return;
 	}
-	wire_statx_fill(&out, &st, n.ino | n.bit, &ttl);
+	wire_statx_fill(&out, &st, ff_shown_ino(&n, n.ino), &ttl);
 	ff_reply_buf(r, &out, sizeof(out));
 }
 

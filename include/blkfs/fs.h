@@ -168,6 +168,7 @@ struct fs {
 	/* Offset and length of an O_DIRECT transfer are multiples of it, or the front answers
 	 * -EINVAL: the logical block size of the device. 0 or 1: any. A power of two. */
 	uint32_t dio_align_bytes;
+	uint64_t shown_root_ino; /* what stat(2) and readdir say for the root; 0: FS_ROOT_INO */
 	const struct fs_front_ops *front_ops; /* set by the front before the first op */
 	void *front;
 };
