@@ -390,16 +390,41 @@ static void names_getxattr(fuse_req_t lf, fuse_ino_t ino, const char *name, size
 	reply_xattr(r, n.fs->ops->getxattr(n.fs, n.ino, copy, r->payload, size), size);
 }
 
+/* Takes the names that only root may see out of a list, as other file systems do. */
+static size_t without_trusted(char *names, size_t len)
+{
+	size_t kept = 0, pos = 0;
+
+	while (pos < len) {
+		size_t size = strnlen(names + pos, len - pos) + 1;
+
+		size = min(size, len - pos);
+		if (size <= strlen("trusted.") ||
+		    memcmp(names + pos, "trusted.", strlen("trusted."))) {
+			memmove(names + kept, names + pos, size);
+			kept += size;
+		}
+		pos += size;
+	}
+	return kept;
+}
+
 static void names_listxattr(fuse_req_t lf, fuse_ino_t ino, size_t size)
 {
 	struct ff_req *r = ff_req_adopt(lf);
 	struct ff_node n = ff_node(r->ff, ino);
+	bool sees_all = r->in.uid == 0;
+	ssize_t len;
 
-	size = min(size, r->payload_cap);
-	if (!n.fs->ops->listxattr)
+	if (!n.fs->ops->listxattr) {
 		ff_reply_err(r, -EOPNOTSUPP);
-	else
-		reply_xattr(r, n.fs->ops->listxattr(n.fs, n.ino, r->payload, size), size);
+		return;
+	}
+	size = min(size, r->payload_cap);
+	len = n.fs->ops->listxattr(n.fs, n.ino, r->payload, sees_all ? size : r->payload_cap);
+	if (!sees_all && len > 0)
+		len = (ssize_t)without_trusted(r->payload, (size_t)len);
+	reply_xattr(r, len, size);
 }
 
 static void names_setxattr(fuse_req_t lf, fuse_ino_t ino, const char *name, const char *value,
