@@ -121,10 +121,11 @@ static int range_read(struct batch *b, struct ext4_inode *inode, uint64_t off, u
 		uint32_t n;
 		int err;
 
-		if (lblk + blocks >= UINT32_MAX) { /* no extent reaches there */
+		if (lblk >= UINT32_MAX) { /* no extent reaches there */
 			memset(addr, 0, len);
 			return 0;
 		}
+		blocks = min_t(uint64_t, blocks, UINT32_MAX - lblk);
 		err = ext4_map_blocks(fs, inode, (uint32_t)lblk, (uint32_t)blocks, &m);
 		if (err)
 			return err;
@@ -237,7 +238,7 @@ off_t ext4_file_seek(struct ext4_fs *fs, struct ext4_inode *inode, uint64_t off,
 		return -ENXIO;
 	if (ext4_inode_has(inode, EXT4_INLINE_DATA_FL))
 		return (off_t)(is_data ? off : end);
-	blocks = min_t(uint64_t, blocks, UINT32_MAX - 1);
+	blocks = min_t(uint64_t, blocks, UINT32_MAX);
 	for (uint64_t lblk = off >> fs->sb.block_bits; lblk < blocks; lblk += m.len) {
 		err = ext4_map_blocks(fs, inode, (uint32_t)lblk, (uint32_t)(blocks - lblk), &m);
 		if (err)
