@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/endian.h"
 #include "base/hash.h"
 
 #include "tests/fs/ext4/image.h"
@@ -278,6 +279,41 @@ Test(ext4_hostile, an_inline_directory_without_a_parent_is_not_listed)
 			"debugfs -w -R 'sif d block[0] 0' $IMG");
 	image_quiet(true);
 	cr_assert_eq(image_run(&im, NULL, check_orphaned, NULL), 0);
+	image_quiet(false);
+	image_free(&im);
+}
+
+/* Flips a bit at @off of the first block that starts with the four bytes @magic under @mask. */
+static void flip_in(struct image *im, uint32_t magic, uint32_t mask, size_t off)
+{
+	for (size_t at = 0; at < im->size; at += BLOCK) {
+		if ((get_unaligned_le32(im->bytes + at) & mask) != magic)
+			continue;
+		im->bytes[at + off] ^= 0x10;
+		return;
+	}
+	cr_assert(false, "no block starts with 0x%x", magic);
+}
+
+Test(ext4_hostile, checksums_of_extent_and_attribute_blocks_cover_bytes_that_mean_nothing)
+{
+	static const struct {
+		uint32_t magic, mask;
+		size_t off;
+	} blocks[] = {
+		{ 0xF30A, 0xffff, 8 },		/* the generation of an extent node */
+		{ 0xEA020000, 0xffffffff, 20 }, /* reserved words of an attribute block */
+	};
+	struct image im;
+
+	make(&im, "-I 128");
+	image_quiet(true);
+	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++) {
+		cr_assert_eq(look_at(&im).err, 0);
+		flip_in(&im, blocks[i].magic, blocks[i].mask, blocks[i].off);
+		cr_assert_eq(look_at(&im).err, -EUCLEAN, "magic 0x%x", blocks[i].magic);
+		flip_in(&im, blocks[i].magic, blocks[i].mask, blocks[i].off);
+	}
 	image_quiet(false);
 	image_free(&im);
 }

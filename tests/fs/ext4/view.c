@@ -20,7 +20,7 @@
 #include "blkfs/rt.h"
 #include "tests/lib/sim.h"
 
-enum { ATTR_BYTES = 65536, PATH_BYTES = 4096, DIGEST_INODES_MAX = 5000, READ_MAX = 1 << 20 };
+enum { ATTR_BYTES = 65536, PATH_BYTES = 4096, DIGEST_INODES_MAX = 5000, READ_MAX = 4 << 20 };
 
 /* ---- paths -------------------------------------------------------------------------------------- */
 
