@@ -89,7 +89,7 @@ struct blk_mq_ctx {
 	unsigned int reactor;
 	struct bdev_stats_cell *cell; /* of the whole disk */
 	int64_t usage;		      /* [reactor] written; read by freeze (F rules in freeze.c) */
-	unsigned int blocking_nr; /* [reactor] queue_rq of a BLOCKING driver that may be asleep */
+	unsigned int blocking_nr; /* [reactor] run_works of a BLOCKING driver, queued or running */
 	struct blk_mq_sw_queue *sw_of[HCTX_MAX_TYPES]; /* types may share one */
 	struct blk_mq_sw_queue sw[HCTX_MAX_TYPES];
 	struct list_head requeue_list; /* [reactor] blk_mq_requeue_request, newest first */

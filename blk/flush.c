@@ -109,7 +109,7 @@ static void prepare_flush_rq(struct blk_flush_queue *fq, struct request *first)
 
 	rq->cmd_flags = REQ_OP_FLUSH | REQ_PREFLUSH | (first->cmd_flags & REQ_POLLED);
 	rq->rq_flags = RQF_FLUSH_SEQ;
-	rq->state = MQ_RQ_IDLE;
+	WRITE_ONCE(rq->state, MQ_RQ_IDLE); /* who walks the tags looks at it */
 	rq->status = BLK_STS_OK;
 	rq->generation++;
 	rq->ioprio = first->ioprio;

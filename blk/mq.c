@@ -148,7 +148,7 @@ void blk_mq_free_request_now(struct request *rq)
 	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
 	struct request_queue *q = rq->q;
 
-	rq->state = MQ_RQ_IDLE;
+	WRITE_ONCE(rq->state, MQ_RQ_IDLE); /* who walks the tags looks at it */
 	blk_mq_put_driver_tag(rq);
 	if (rq->rq_flags & RQF_SCHED_TAGS)
 		blk_mq_tag_put(hctx->sched_tags, hctx, rq->internal_tag);
@@ -469,25 +469,28 @@ static void run_work_fn(struct rt_work *work)
 	struct blk_mq_sw_queue *sw = container_of(work, struct blk_mq_sw_queue, run_work);
 	struct request_queue *q = sw->hctx->queue;
 
-	if (sw->is_running) {
-		sw->must_rerun = true;
-		return;
-	}
-	sw->is_running = true;
-	WRITE_ONCE(sw->ctx->blocking_nr, sw->ctx->blocking_nr + 1);
 	run_until_blocked(sw, dispatch(sw));
 	WRITE_ONCE(sw->ctx->blocking_nr, sw->ctx->blocking_nr - 1);
 	sw->is_running = false;
 	rt_waitqueue_wake_all(&q->quiesce_wq);
 }
 
+/* It counts as running from here on: the work is queued once, and a quiesce waits for it. */
+static void run_in_task(struct blk_mq_sw_queue *sw)
+{
+	if (sw->is_running) {
+		sw->must_rerun = true;
+		return;
+	}
+	sw->is_running = true;
+	WRITE_ONCE(sw->ctx->blocking_nr, sw->ctx->blocking_nr + 1);
+	rt_work_queue(&sw->run_work);
+}
+
 void blk_mq_run_sw_queue(struct blk_mq_sw_queue *sw)
 {
 	if (unlikely(queue_flag_test(sw->hctx->queue, QUEUE_FLAG_BLOCKING))) {
-		if (sw->is_running)
-			sw->must_rerun = true;
-		else
-			rt_work_queue(&sw->run_work);
+		run_in_task(sw);
 		return;
 	}
 	if (sw->is_running)

@@ -589,8 +589,9 @@ void del_gendisk(struct gendisk *disk)
 	blk_queue_start_dying(q);
 	blk_mq_freeze_queue(q);
 	if (q->mq_ops) {
-		if (q->elevator)
-			elevator_exit(q);
+		/* A run that was asked for before may come yet; it is not to look at the elevator. */
+		blk_mq_quiesce_queue(q);
+		elevator_exit(q);
 		stop_queue(q);
 		if (disk->ops->free_disk)
 			disk->ops->free_disk(disk);

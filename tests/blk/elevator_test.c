@@ -94,3 +94,15 @@ Test(elevator, fifo_home_stands_switches_at_any_moment, .init = register_fifos,
 {
 	elevator_contract_switch("fifo-home", 1, 200);
 }
+
+Test(elevator, fifo_stands_it_all_on_two_real_reactors, .init = register_fifos,
+     .fini = unregister_fifos)
+{
+	elevator_contract_ring("fifo", 10);
+}
+
+Test(elevator, fifo_home_stands_it_all_on_two_real_reactors, .init = register_fifos,
+     .fini = unregister_fifos)
+{
+	elevator_contract_ring("fifo-home", 10);
+}

@@ -526,3 +526,16 @@ Test(flush, tasks_on_two_reactors_share_flushes)
 {
 	sim_seeds(1, 20, 2, sharing_case, NULL);
 }
+
+/* ---- real reactors: what ThreadSanitizer is to see --------------------------------------------------- */
+
+Test(flush, no_write_is_before_what_it_must_follow_on_two_real_reactors)
+{
+	log_set_level(LOG_LEVEL_WARN);
+	ring_rounds(50, 2, random_case, NULL);
+}
+
+Test(flush, tasks_on_two_real_reactors_share_flushes)
+{
+	ring_rounds(10, 2, sharing_case, NULL);
+}

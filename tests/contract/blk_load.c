@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The model: a write is somewhere (issued), in the cache (done, in order of done_seq), or durable. A
- * flush makes durable what was done when it was issued. Everything runs in one thread, so that state
- * shared by reactors needs no lock.
+ * flush makes durable what was done when it was issued.
+ *
+ * On the ring several reactors are in here at once. Two clocks order what the model compares, done_seq
+ * and end_seq: a write takes its number before it shows it, so that who reads the clock later either
+ * sees the number or may not rely on it yet. What only the owner of a bio or request touches is plain:
+ * there the block layer's own hand-overs are on trial, and ThreadSanitizer looks on.
  */
 #include "tests/contract/blk_load.h"
 
@@ -20,11 +24,12 @@ struct op {
 	struct bio bio;
 	struct bio_vec vec;
 	struct load *load;
-	unsigned int must; /* load->ended[0 .. must) are to be durable before it */
+	uint64_t must;	   /* writes with end_seq up to it are to be durable before it */
+	uint64_t end_seq;  /* [atomic] of a data write that ended well; 0: not yet */
+	uint64_t done_seq; /* [atomic] 0: not in the device yet */
+	bool is_durable;   /* [atomic] */
 	unsigned int issued_nr;
 	unsigned int ended_nr;
-	uint64_t done_seq; /* 0: not in the device yet */
-	bool is_durable;
 	bool is_retried; /* the command came back unfinished and may be issued again */
 };
 
@@ -34,13 +39,12 @@ struct load {
 	struct blk_mq_tag_set set;
 	struct gendisk *disk;
 	struct op *ops;
-	struct op **ended; /* data writes that ended well, in that order */
-	unsigned int ended_nr;
-	uint64_t done_seq;
-	unsigned int inflight_nr;
-	unsigned int running_nr; /* tasks */
-	unsigned int next_task;
-	bool is_over;
+	unsigned int all_nr;
+	uint64_t end_seq, done_seq; /* [atomic] the clocks */
+	unsigned int inflight_nr;   /* [atomic] */
+	unsigned int running_nr;    /* [atomic] tasks */
+	unsigned int next_task;	    /* [atomic] */
+	bool is_over;		    /* the main task's and meanwhile's: one reactor */
 };
 
 struct command {
@@ -56,6 +60,26 @@ static bool one_in(unsigned int n)
 	return n && rt_random() % n == 0;
 }
 
+static uint64_t tick(uint64_t *clock)
+{
+	return __atomic_add_fetch(clock, 1, __ATOMIC_SEQ_CST);
+}
+
+static uint64_t get(const uint64_t *clock)
+{
+	return __atomic_load_n(clock, __ATOMIC_SEQ_CST);
+}
+
+static void set(uint64_t *clock, uint64_t to)
+{
+	__atomic_store_n(clock, to, __ATOMIC_SEQ_CST);
+}
+
+static void add(unsigned int *counter, unsigned int nr)
+{
+	__atomic_fetch_add(counter, nr, __ATOMIC_SEQ_CST);
+}
+
 static struct op *load_op(struct bio *bio)
 {
 	return container_of(bio, struct op, bio);
@@ -65,8 +89,14 @@ static struct op *load_op(struct bio *bio)
 
 static void check_is_covered(const struct op *op)
 {
-	for (unsigned int i = 0; i < op->must; i++)
-		sim_expect(op->load->ended[i]->is_durable);
+	const struct load *load = op->load;
+
+	for (unsigned int i = 0; op->must && i < load->all_nr; i++) {
+		uint64_t end_seq = get(&load->ops[i].end_seq);
+
+		sim_expect(!end_seq || end_seq > op->must ||
+			   __atomic_load_n(&load->ops[i].is_durable, __ATOMIC_SEQ_CST));
+	}
 }
 
 static void check_flags(const struct load *load, const struct request *rq)
@@ -84,27 +114,30 @@ static void note_issue(struct load *load, struct request *rq)
 	struct bio *bio;
 
 	check_flags(load, rq);
-	load->inflight_nr++;
-	load->result.commands_nr++;
-	cmd->covers = load->done_seq;
+	add(&load->inflight_nr, 1);
+	add(&load->result.commands_nr, 1);
+	cmd->covers = get(&load->done_seq);
 	if (req_op(rq) == REQ_OP_FLUSH)
-		load->result.flushes_nr++;
+		add(&load->result.flushes_nr, 1);
 	rq_for_each_bio(bio, rq) {
 		struct op *op = load_op(bio);
 
 		sim_expect(op->issued_nr == 0 || op->is_retried);
 		op->issued_nr++;
 		op->is_retried = false;
-		load->result.merged_nr += bio != rq->bio;
+		add(&load->result.merged_nr, bio != rq->bio);
 		check_is_covered(op);
 	}
 }
 
 static void make_durable(struct load *load, uint64_t covers)
 {
-	for (unsigned int i = 0; i < load->cfg.tasks_nr * load->cfg.ops_nr; i++)
-		if (load->ops[i].done_seq && load->ops[i].done_seq <= covers)
-			load->ops[i].is_durable = true;
+	for (unsigned int i = 0; i < load->all_nr; i++) {
+		uint64_t done_seq = get(&load->ops[i].done_seq);
+
+		if (done_seq && done_seq <= covers)
+			__atomic_store_n(&load->ops[i].is_durable, true, __ATOMIC_SEQ_CST);
+	}
 }
 
 static void note_success(struct load *load, struct request *rq)
@@ -119,8 +152,9 @@ static void note_success(struct load *load, struct request *rq)
 
 		if (req_op(rq) != REQ_OP_WRITE)
 			continue;
-		op->done_seq = ++load->done_seq;
-		op->is_durable = !load->cfg.has_cache || (rq->cmd_flags & REQ_FUA);
+		if (!load->cfg.has_cache || (rq->cmd_flags & REQ_FUA))
+			__atomic_store_n(&op->is_durable, true, __ATOMIC_SEQ_CST);
+		set(&op->done_seq, tick(&load->done_seq));
 	}
 }
 
@@ -137,7 +171,7 @@ static void finish(struct request *rq)
 {
 	struct load *load = ((struct command *)blk_mq_rq_to_pdu(rq))->load;
 
-	load->inflight_nr--;
+	add(&load->inflight_nr, -1u);
 	if (one_in(load->cfg.requeue_1in)) {
 		give_back(rq);
 	} else if (one_in(load->cfg.error_1in)) {
@@ -159,7 +193,9 @@ static blk_status_t load_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_m
 	struct command *cmd = blk_mq_rq_to_pdu(bd->rq);
 
 	if (one_in(load->cfg.resource_1in))
-		return load->inflight_nr && one_in(2) ? BLK_STS_DEV_RESOURCE : BLK_STS_RESOURCE;
+		return __atomic_load_n(&load->inflight_nr, __ATOMIC_SEQ_CST) && one_in(2)
+			       ? BLK_STS_DEV_RESOURCE
+			       : BLK_STS_RESOURCE;
 	blk_mq_start_request(bd->rq);
 	note_issue(load, bd->rq);
 	if (one_in(4) && !load->cfg.requeue_1in)
@@ -209,8 +245,8 @@ static void op_ended(struct bio *bio)
 		return;
 	}
 	sim_expect(op->issued_nr >= 1);
-	sim_expect(!(bio->bi_opf & REQ_FUA) || op->is_durable);
-	load->ended[load->ended_nr++] = op;
+	sim_expect(!(bio->bi_opf & REQ_FUA) || __atomic_load_n(&op->is_durable, __ATOMIC_SEQ_CST));
+	set(&op->end_seq, tick(&load->end_seq));
 }
 
 static blk_opf_t random_opf(const struct load *load, bool *is_empty)
@@ -238,7 +274,7 @@ static void submit_op(struct load *load, unsigned int index)
 	blk_opf_t opf = random_opf(load, &is_empty);
 
 	op->load = load;
-	op->must = opf & REQ_PREFLUSH ? load->ended_nr : 0;
+	op->must = opf & REQ_PREFLUSH ? get(&load->end_seq) : 0;
 	bio_init(&op->bio, &load->disk->part0, &op->vec, 1, opf);
 	op->bio.bi_end_io = op_ended;
 	if (!is_empty) {
@@ -261,7 +297,8 @@ static void wait_for(struct load *load, unsigned int first, unsigned int last)
 static void load_task(void *arg)
 {
 	struct load *load = arg;
-	unsigned int first = load->next_task++ * load->cfg.ops_nr;
+	unsigned int nth = __atomic_fetch_add(&load->next_task, 1, __ATOMIC_SEQ_CST);
+	unsigned int first = nth * load->cfg.ops_nr;
 	unsigned int i = first, end = first + load->cfg.ops_nr;
 
 	while (i < end) {
@@ -282,7 +319,7 @@ static void load_task(void *arg)
 			rt_sleep_ns(rt_random() % 30000);
 	}
 	wait_for(load, first, end - 1);
-	load->running_nr--;
+	add(&load->running_nr, -1u);
 }
 
 static void meanwhile_task(void *arg)
@@ -298,13 +335,12 @@ static void meanwhile_task(void *arg)
 
 static int load_create(struct load *load)
 {
-	unsigned int ops_nr = load->cfg.tasks_nr * load->cfg.ops_nr;
 	struct queue_limits lim;
 	int err;
 
-	load->ops = calloc(ops_nr, sizeof(*load->ops));
-	load->ended = calloc(ops_nr, sizeof(*load->ended));
-	if (!load->ops || !load->ended)
+	load->all_nr = load->cfg.tasks_nr * load->cfg.ops_nr;
+	load->ops = calloc(load->all_nr, sizeof(*load->ops));
+	if (!load->ops)
 		return -ENOMEM;
 	load->set = (struct blk_mq_tag_set){
 		.ops = &load_ops,
@@ -319,7 +355,7 @@ static int load_create(struct load *load)
 	err = blk_mq_alloc_tag_set(&load->set);
 	if (err)
 		return err;
-	err = blk_mq_alloc_disk(&load->set, &lim, (sector_t)ops_nr * OP_SECTORS, "load", load,
+	err = blk_mq_alloc_disk(&load->set, &lim, (sector_t)load->all_nr * OP_SECTORS, "load", load,
 				load->cfg.is_published ? attr_root() : NULL, &load->disk);
 	if (err)
 		blk_mq_free_tag_set(&load->set);
@@ -335,19 +371,19 @@ static int load_run(struct load *load)
 	if (err)
 		return err;
 	for (unsigned int i = 0; i < load->cfg.tasks_nr; i++) {
-		load->running_nr++;
+		add(&load->running_nr, 1);
 		err = rt_spawn_on(i % rt_reactor_nr(), load_task, load, "load");
 		if (err)
 			return err;
 	}
 	if (load->cfg.meanwhile)
 		err = rt_spawn(meanwhile_task, load, "meanwhile");
-	while (load->running_nr)
+	while (__atomic_load_n(&load->running_nr, __ATOMIC_SEQ_CST))
 		rt_sleep_ns(100000);
 	load->is_over = true;
 	while (load->cfg.meanwhile && load->is_over)
 		rt_sleep_ns(10000);
-	for (unsigned int i = 0; i < load->cfg.tasks_nr * load->cfg.ops_nr; i++)
+	for (unsigned int i = 0; i < load->all_nr; i++)
 		sim_expect(load->ops[i].ended_nr == 1);
 	return err;
 }
@@ -369,7 +405,6 @@ int blk_load_run(const struct blk_load *cfg, struct blk_load_result *result)
 	if (result)
 		*result = load->result;
 	free(load->ops);
-	free(load->ended);
 	free(load);
 	return err;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * blk_load.h - a random load on a model device that knows which writes are durable, in the simulator.
+ * blk_load.h - a random load on a model device that knows which writes are durable, in the simulator
+ * and on the ring.
  *
  * The device refuses, fails and reorders as it is told to. Checked, with sim_expect(): every bio ends
  * once; a data write reaches the device once; what had ended before a PREFLUSH was submitted is
@@ -36,7 +37,7 @@ struct blk_load_result {
 	unsigned int merged_nr; /* bios that were not the first of their request */
 };
 
-/* Runs it; the disk is gone on return. Context: task of the simulator. 0 or -errno. */
+/* Runs it; the disk is gone on return. Context: the main task of a sim_fn. 0 or -errno. */
 int __must_check blk_load_run(const struct blk_load *load, struct blk_load_result *result);
 
 /* A load whose every knob but elevator and meanwhile is drawn from rt_random(). */

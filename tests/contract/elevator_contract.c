@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract suite of elevators: random loads in the simulator, with one thing made difficult at a
- * time. What is checked is in blk_load.h.
+ * The contract suite of elevators: random loads, with one thing made difficult at a time. What is
+ * checked is in blk_load.h.
  */
 #include "tests/contract/elevator_contract.h"
 
@@ -99,6 +99,16 @@ static void run(const char *name, uint64_t first, uint64_t seeds, sim_fn fn)
 	tested = name;
 	log_set_level(LOG_LEVEL_WARN);
 	sim_seeds(first, seeds, REACTORS, fn, NULL);
+}
+
+void elevator_contract_ring(const char *name, uint64_t rounds)
+{
+	static const sim_fn cases[] = { load_case, resource_case, freeze_case, switch_case };
+
+	tested = name;
+	log_set_level(LOG_LEVEL_WARN);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		ring_rounds(rounds, REACTORS, cases[i], NULL);
 }
 
 void elevator_contract_load(const char *name, uint64_t first, uint64_t seeds)

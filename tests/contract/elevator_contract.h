@@ -18,5 +18,7 @@ void elevator_contract_resource(const char *name, uint64_t first, uint64_t seeds
 void elevator_contract_freeze(const char *name, uint64_t first, uint64_t seeds);
 /* Switched to none and back at any moment. */
 void elevator_contract_switch(const char *name, uint64_t first, uint64_t seeds);
+/* All of these, @rounds of each, on two real reactors: what ThreadSanitizer is to see. */
+void elevator_contract_ring(const char *name, uint64_t rounds);
 
 #endif

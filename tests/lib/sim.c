@@ -17,6 +17,7 @@
 
 enum {
 	EXPECT_LINES_MAX = 10, /* of one run; a broken loop would fill the screen */
+	RING_TASKS_MAX = 64,   /* under ThreadSanitizer each costs a megabyte */
 	/* ThreadSanitizer takes a millisecond to make a stack, and sees nothing in one thread. */
 	SEEDS_DIVISOR = BLKFS_TSAN ? 100 : 1,
 };
@@ -25,23 +26,29 @@ static unsigned int failures_nr;
 
 void sim_expect_failed(const char *expr, const char *file, int line)
 {
-	if (++failures_nr <= EXPECT_LINES_MAX)
-		log_err("%s:%d: expected in the simulator: %s", file, line, expr);
+	if (__atomic_add_fetch(&failures_nr, 1, __ATOMIC_RELAXED) <= EXPECT_LINES_MAX)
+		log_err("%s:%d: expected: %s", file, line, expr);
 	rt_sim_note("expectation failed", (uint64_t)line);
 }
 
-int sim_run_cfg(const struct rt_sim_config *cfg, sim_fn fn, void *arg)
+/* On the back end that was made ready. */
+static int run_case(sim_fn fn, void *arg)
 {
-	int res = rt_init_sim(cfg);
+	int res;
 
-	if (res)
-		return res;
 	failures_nr = 0;
 	res = rt_run(fn, arg);
 	if (res == 0 && (failures_nr > 0 || rt_lock_violations() > 0))
 		res = -EILSEQ;
 	rt_fini();
 	return res;
+}
+
+int sim_run_cfg(const struct rt_sim_config *cfg, sim_fn fn, void *arg)
+{
+	int res = rt_init_sim(cfg);
+
+	return res ? res : run_case(fn, arg);
 }
 
 int sim_run(uint64_t seed, unsigned int reactors_nr, sim_fn fn, void *arg)
@@ -86,4 +93,21 @@ void sim_seeds(uint64_t first, uint64_t count, unsigned int reactors_nr, sim_fn 
 	}
 	for (seed = first; seed < first + DIV_ROUND_UP(count, SEEDS_DIVISOR); seed++)
 		run_seed(seed, reactors_nr, fn, arg);
+}
+
+void ring_rounds(uint64_t count, unsigned int reactors_nr, sim_fn fn, void *arg)
+{
+	const struct rt_config cfg = {
+		.reactors_nr = reactors_nr,
+		.spin_us = 20,
+		.tasks_max = RING_TASKS_MAX,
+	};
+
+	for (uint64_t round = 0; round < count; round++) {
+		int res = rt_init(&cfg);
+
+		cr_assert(res == 0, "the runtime does not start: %d", res);
+		res = run_case(fn, arg);
+		cr_assert(res == 0, "round %" PRIu64 " on the ring gives %d", round, res);
+	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim.h - tests in the simulator, over many seeds.
+ * sim.h - tests in the simulator, over many seeds; and the same cases on real threads.
  *
  * A case is a function that runs as the main task and returns 0 when all was right. What it spawns
  * must have ended when it returns. It says what must hold with sim_expect(), which any task or
@@ -29,6 +29,12 @@ int __must_check sim_run_cfg(const struct rt_sim_config *cfg, sim_fn fn, void *a
  * them); the test fails at the first that does not return 0.
  */
 void sim_seeds(uint64_t first, uint64_t count, unsigned int reactors_nr, sim_fn fn, void *arg);
+
+/*
+ * ring_rounds - the same case @count times on the ring, where ThreadSanitizer sees the reactors; the
+ * test fails at the first that does not return 0. Nothing can be replayed here.
+ */
+void ring_rounds(uint64_t count, unsigned int reactors_nr, sim_fn fn, void *arg);
 
 void sim_expect_failed(const char *expr, const char *file, int line);
 
