@@ -34,10 +34,11 @@ static void react(struct ext4_fs *fs)
 {
 	if (fs->on_error != FS_ERRORS_PANIC)
 		return;
-	if (!__atomic_exchange_n(&fs->is_shutdown, true, __ATOMIC_RELAXED))
-		log_err("ext4 %s: errors=panic: every operation answers EIO from now on; unmount it "
-			"and run e2fsck",
-			fs->dev);
+	if (__atomic_exchange_n(&fs->is_shutdown, true, __ATOMIC_RELAXED))
+		return;
+	log_err("ext4 %s: errors=panic: the mount is cut off; unmount it and run e2fsck", fs->dev);
+	if (fs->fs.front_ops)
+		fs->fs.front_ops->abort(fs->fs.front);
 }
 
 int ext4_corrupt(struct ext4_fs *fs, uint32_t ino, uint64_t block, const char *fmt, ...)

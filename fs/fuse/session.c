@@ -18,6 +18,8 @@
 
 #include "base/log.h"
 
+#include "blkfs/fuse_front.h"
+
 #include "fs/fuse/front.h"
 
 static __thread struct ff_req *decoding;
@@ -235,7 +237,13 @@ static void front_inval_entry(void *front, uint64_t dir, const char *name, size_
 	(void)rt_offload(notify_entry, &n);
 }
 
+static void front_abort(void *front)
+{
+	fuse_front_abort(front);
+}
+
 const struct fs_front_ops ff_front_ops = {
 	.inval_inode = front_inval_inode,
 	.inval_entry = front_inval_entry,
+	.abort = front_abort,
 };

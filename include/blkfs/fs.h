@@ -154,6 +154,8 @@ struct fs_front_ops {
 	/* The kernel's cached pages of [off, off+len) are stale; len 0: to the end. */
 	void (*inval_inode)(void *front, uint64_t ino, uint64_t off, uint64_t len);
 	void (*inval_entry)(void *front, uint64_t dir, const char *name, size_t name_len);
+	/* errors=panic: nobody may go on using the mount. Under any lock; waits for no I/O. */
+	void (*abort)(void *front);
 };
 
 /* The base of every file system's own struct. */

@@ -231,13 +231,25 @@ Test(ext4_hostile, an_unknown_ro_compat_feature_does_not_forbid_reading)
 	image_free(&im);
 }
 
+static unsigned int aborts_nr;
+
+static void count_abort(void *front)
+{
+	aborts_nr++;
+}
+
+static const struct fs_front_ops panic_front = { .abort = count_abort };
+
 static int check_panic(struct fs *fs, void *arg)
 {
 	struct fs_stat st;
 
+	fs->front_ops = &panic_front;
 	sim_expect(fs->ops->getattr(fs, FS_ROOT_INO, &st) == 0);
 	sim_expect(view_stat(fs, "f", &st) == -EUCLEAN);
 	sim_expect(fs->ops->getattr(fs, FS_ROOT_INO, &st) == -EIO);
+	sim_expect(view_stat(fs, "f", &st) == -EIO);
+	sim_expect(aborts_nr == 1);
 	return 0;
 }
 
