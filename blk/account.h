@@ -68,7 +68,8 @@ static inline void bdev_account_done(const struct block_device *bdev, blk_opf_t 
 	histogram_record_many(&cell->latency[group], took_ns, nr);
 }
 
-static inline void blk_account_start(struct request *rq, uint64_t now_ns)
+/* @rq is of the whole disk. */
+static inline void blk_account_start_disk(struct request *rq, uint64_t now_ns)
 {
 	struct bdev_stats_cell *cell = rq->mq_ctx->cell;
 
@@ -78,7 +79,12 @@ static inline void blk_account_start(struct request *rq, uint64_t now_ns)
 	stat_add(&cell->in_flight[op_is_write(rq->cmd_flags)], 1);
 	if (unlikely(cell->ticked_ns != now_ns))
 		blk_account_ticks(&rq->q->disk->part0, cell, now_ns, false);
-	if (unlikely(rq->part->bd_partno))
+}
+
+static inline void blk_account_start(struct request *rq, uint64_t now_ns)
+{
+	blk_account_start_disk(rq, now_ns);
+	if (rq->part->bd_partno && (rq->rq_flags & RQF_IO_STAT))
 		bdev_account_start(rq->part, op_is_write(rq->cmd_flags), now_ns);
 }
 

@@ -205,7 +205,7 @@ static inline void rq_of_bio(struct request *rq, struct bio *bio, unsigned int n
 	rq->sector = bio->bi_iter.bi_sector;
 	rq->data_len = bio->bi_iter.bi_size;
 	rq->nr_phys_segments = (uint16_t)nr_segs;
-	rq->nr_discard_segments = op_is_discard(bio->bi_opf);
+	rq->nr_discard_segments = 0;
 	rq->ioprio = bio->bi_ioprio;
 	rq->write_hint = bio->bi_write_hint;
 	rq->part = bio->bi_bdev;
@@ -264,6 +264,7 @@ static void send_bio(struct request_queue *q, struct bio *bio, unsigned int nr_s
 			return;
 	}
 	rq_of_bio(rq, bio, nr_segs);
+	rq->nr_discard_segments = op_is_discard(bio->bi_opf);
 	trace(TRACE_G, rq, bio);
 	blk_account_start(rq, rq->start_time_ns);
 	/* A task that slept for its tag has given its plug to the turn, and goes on with it. */
@@ -434,7 +435,7 @@ static inline bool send_shortly(struct request_queue *q, struct bio *bio, struct
 		return false;
 	plug->cached_rqs = rq->rq_next;
 	rq_of_bio(rq, bio, 1);
-	blk_account_start(rq, rq->start_time_ns);
+	blk_account_start_disk(rq, rq->start_time_ns);
 	rq->rq_next = NULL;
 	if (newest)
 		newest->rq_next = rq;
