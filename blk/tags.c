@@ -4,7 +4,7 @@
  *
  * Each reactor looks first in the word where it found a tag last, and words of small sets hold few
  * tags, so two reactors seldom meet in a cache line. On a set that several queues share, a queue
- * that has requests may hold its part of the depth, at least BLK_MQ_TAG_MIN_SHARE.
+ * that has requests, or waits, may hold its part of the depth, at least BLK_MQ_TAG_MIN_SHARE.
  * Locks: none; the list of waiters belongs to the home reactor.
  */
 #include "tags.h"
@@ -195,16 +195,29 @@ static bool has_share_left(struct blk_mq_tags *tags, struct blk_mq_hw_ctx *hctx)
 	return __atomic_load_n(&hctx->nr_active, __ATOMIC_SEQ_CST) < share;
 }
 
+/* A queue has a share from its first tag, or first wait for one, to its last. */
+static void want_more(struct blk_mq_tags *tags, struct blk_mq_hw_ctx *hctx, unsigned int nr)
+{
+	if (__atomic_fetch_add(&hctx->nr_wanted, nr, __ATOMIC_SEQ_CST) == 0)
+		__atomic_fetch_add(&tags->active_queues, 1, __ATOMIC_SEQ_CST);
+}
+
+static void want_less(struct blk_mq_tags *tags, struct blk_mq_hw_ctx *hctx, unsigned int nr)
+{
+	if (__atomic_sub_fetch(&hctx->nr_wanted, nr, __ATOMIC_SEQ_CST) == 0)
+		__atomic_fetch_sub(&tags->active_queues, 1, __ATOMIC_SEQ_CST);
+}
+
 static void count(struct blk_mq_tags *tags, struct blk_mq_hw_ctx *hctx, unsigned int nr)
 {
-	if (__atomic_fetch_add(&hctx->nr_active, nr, __ATOMIC_SEQ_CST) == 0)
-		__atomic_fetch_add(&tags->active_queues, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&hctx->nr_active, nr, __ATOMIC_SEQ_CST);
+	want_more(tags, hctx, nr);
 }
 
 void blk_mq_tags_uncount(struct blk_mq_tags *tags, struct blk_mq_hw_ctx *hctx, unsigned int nr)
 {
-	if (__atomic_sub_fetch(&hctx->nr_active, nr, __ATOMIC_SEQ_CST) == 0)
-		__atomic_fetch_sub(&tags->active_queues, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&hctx->nr_active, nr, __ATOMIC_SEQ_CST);
+	want_less(tags, hctx, nr);
 }
 
 /* ---- taking -------------------------------------------------------------------------------------- */
@@ -337,6 +350,8 @@ static void serve_waiters(struct blk_mq_tags *tags)
 			continue;
 		}
 		list_del(&w->node);
+		if (tags->is_shared)
+			want_less(tags, w->hctx, 1);
 		__atomic_fetch_sub(&tags->waiters_nr, 1, __ATOMIC_SEQ_CST);
 		hand_over(w, (int)((hint & ~((1u << tags->word_shift) - 1)) +
 				   (unsigned int)__builtin_ctzl(got)));
@@ -372,6 +387,8 @@ static void join(struct blk_mq_tags *tags, struct blk_mq_tag_waiter *w)
 	w->tags = tags;
 	w->reactor = rt_reactor_id();
 	w->is_done = false;
+	if (tags->is_shared)
+		want_more(tags, w->hctx, 1);
 	__atomic_fetch_add(&tags->waiters_nr, 1, __ATOMIC_SEQ_CST);
 	rt_sim_point();
 	if (w->reactor == tags->home) {

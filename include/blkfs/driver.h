@@ -49,6 +49,7 @@ struct blk_mq_hw_ctx {
 	struct blk_flush_queue *fq;	/* blk/flush.c */
 	bool is_stopped;		/* [atomic] by the driver */
 	uint32_t nr_active;		/* [atomic] tags held, counted on shared sets only */
+	uint32_t nr_wanted;		/* [atomic] tags held or waited for, on shared sets */
 };
 
 struct blk_mq_queue_map {

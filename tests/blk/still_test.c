@@ -160,6 +160,80 @@ Test(still, nr_requests_bounds_what_is_in_flight)
 	run(nr_requests_case);
 }
 
+static unsigned int held_of(const struct gendisk *disk)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < fake.held_nr; i++)
+		nr += fake.held[i]->q == disk->queue;
+	return nr;
+}
+
+static void complete_one_of(const struct gendisk *disk)
+{
+	for (unsigned int i = 0; i < fake.held_nr; i++) {
+		if (fake.held[i]->q == disk->queue) {
+			fake_complete(i, BLK_STS_OK);
+			return;
+		}
+	}
+}
+
+static struct gendisk *second;
+
+static void submit_to_second(void *arg)
+{
+	unsigned int i = *(unsigned int *)arg;
+	struct bio *bio = fake_bio(i, REQ_OP_READ, 16 * i);
+
+	bio->bi_bdev = &second->part0;
+	submit_bio(bio);
+}
+
+static int share_case(void *arg)
+{
+	static const struct fake_config cfg = { .depth = 16 };
+	struct queue_limits lim;
+
+	fake_create(&cfg);
+	blk_set_default_limits(&lim);
+	sim_expect(blk_mq_alloc_disk(&fake.set, &lim, 1 << 20, "second", NULL, NULL, &second) == 0);
+	sim_expect(elevator_switch(second->queue, "none") == 0);
+	spawn_submitters(0, 32);
+	sim_expect(held_of(fake.disk) == 16); /* alone it has all */
+	for (unsigned int i = 32; i < 44; i++) {
+		numbers[i] = i;
+		sim_expect(rt_spawn(submit_to_second, &numbers[i], "submitter") == 0);
+	}
+	settle();
+	sim_expect(held_of(second) == 0);
+	for (unsigned int i = 1; i <= 8; i++) {
+		complete_one_of(fake.disk);
+		settle();
+		sim_expect(held_of(second) == i && held_of(fake.disk) == 16 - i);
+	}
+	complete_one_of(fake.disk); /* from here on each has its half */
+	settle();
+	sim_expect(held_of(second) == 8 && held_of(fake.disk) == 8);
+	while (fake.held_nr) {
+		fake_complete(0, BLK_STS_OK);
+		settle();
+	}
+	fake_expect_all_ok(44);
+	del_gendisk(second);
+	spawn_submitters(0, 16);
+	sim_expect(held_of(fake.disk) == 16); /* alone again */
+	fake_complete_all();
+	settle();
+	fake_destroy();
+	return 0;
+}
+
+Test(still, queues_that_share_tags_have_fair_parts_of_them)
+{
+	run(share_case);
+}
+
 /* ---- freeze ------------------------------------------------------------------------------------------------- */
 
 static bool is_frozen, is_thawed;
