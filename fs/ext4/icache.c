@@ -3,10 +3,12 @@
  * icache.c - inodes in memory by number: one object each while anybody refers to it, and the
  * recently used ones a while longer.
  *
+ * A lookup of the front holds nothing: its number leads back to the inode, so what the kernel
+ * remembers costs no memory here.
+ *
  * Invariants: 1. An inode number is in its shard's table at most once.
  *             2. On the idle list (oldest first) are the inodes with refs == 0; at most IDLE_MAX.
- *             3. refs >= nlookup.
- *             4. Nothing is read with the shard's lock held: two tasks may load the same inode, the
+ *             3. Nothing is read with the shard's lock held: two tasks may load the same inode, the
  *                second throws its copy away.
  * Locks:      shard->lock, a leaf.
  */
@@ -70,7 +72,7 @@ static void inode_free(struct ext4_fs *fs, struct ext4_inode *inode)
 	free(inode);
 }
 
-/* The front's lookups and whatever a lost RELEASE left end here. */
+/* Whatever a lost RELEASE left ends here. */
 void ext4_icache_destroy(struct ext4_fs *fs)
 {
 	for (int i = 0; fs->icache && i < SHARDS_NR; i++) {
@@ -118,14 +120,13 @@ static void remove_locked(struct ishard *s, struct ext4_inode *inode)
 	WRITE_ONCE(s->nr, s->nr - 1);
 }
 
-/* Drops @nr references. Returns an inode that the caller frees without the lock, or NULL. */
-static struct ext4_inode *drop_locked(struct ishard *s, struct ext4_inode *inode, uint64_t nr)
+/* Drops a reference. Returns an inode that the caller frees without the lock, or NULL. */
+static struct ext4_inode *drop_locked(struct ishard *s, struct ext4_inode *inode)
 {
 	struct ext4_inode *oldest;
 
-	blkfs_assert(inode->refs >= nr);
-	inode->refs -= nr;
-	if (inode->refs)
+	blkfs_assert(inode->refs > 0);
+	if (--inode->refs)
 		return NULL;
 	list_add_tail(&inode->idle, &s->idle);
 	if (++s->idle_nr <= IDLE_MAX)
@@ -211,33 +212,7 @@ void ext4_iput(struct ext4_fs *fs, struct ext4_inode *inode)
 	struct ext4_inode *victim;
 
 	rt_mutex_lock(&s->lock);
-	victim = drop_locked(s, inode, 1);
-	rt_mutex_unlock(&s->lock);
-	if (victim)
-		inode_free(fs, victim);
-}
-
-void ext4_inode_looked_up(struct ext4_fs *fs, struct ext4_inode *inode)
-{
-	struct ishard *s = shard_of(fs->icache, inode->ino);
-
-	rt_mutex_lock(&s->lock);
-	inode->nlookup++;
-	rt_mutex_unlock(&s->lock);
-}
-
-void ext4_inode_forget(struct ext4_fs *fs, uint32_t ino, uint64_t nr)
-{
-	struct ishard *s = shard_of(fs->icache, ino);
-	struct ext4_inode *inode, *victim = NULL;
-
-	rt_mutex_lock(&s->lock);
-	inode = find_locked(s, ino);
-	if (inode && inode->nlookup) {
-		nr = min(nr, inode->nlookup);
-		inode->nlookup -= nr;
-		victim = drop_locked(s, inode, nr);
-	}
+	victim = drop_locked(s, inode);
 	rt_mutex_unlock(&s->lock);
 	if (victim)
 		inode_free(fs, victim);

@@ -43,8 +43,7 @@ struct ext4_inode {
 	/* [icache shard] */
 	struct ext4_inode *hash_next;
 	struct list_head idle;
-	uint64_t refs; /* lookups of the front, open files, running operations */
-	uint64_t nlookup;
+	uint64_t refs; /* open files, running operations */
 };
 
 static inline bool ext4_inode_has(const struct ext4_inode *inode, uint32_t flag)
@@ -66,9 +65,6 @@ void ext4_icache_destroy(struct ext4_fs *fs);
 int __must_check ext4_iget(struct ext4_fs *fs, uint32_t ino, bool may_be_special,
 			   struct ext4_inode **out);
 void ext4_iput(struct ext4_fs *fs, struct ext4_inode *inode);
-/* The caller's reference becomes one of the front's lookups; and back, @nr of them. */
-void ext4_inode_looked_up(struct ext4_fs *fs, struct ext4_inode *inode);
-void ext4_inode_forget(struct ext4_fs *fs, uint32_t ino, uint64_t nr);
 /* Inodes in memory; any context. */
 uint64_t ext4_icache_nr(const struct icache *ic);
 

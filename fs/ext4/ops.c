@@ -63,7 +63,7 @@ static int lookup_in(struct ext4_fs *fs, struct ext4_inode *dir, const struct ex
 	if (err)
 		return err;
 	ext4_inode_stat(fs, inode, out);
-	ext4_inode_looked_up(fs, inode);
+	ext4_iput(fs, inode);
 	return 0;
 }
 
@@ -85,13 +85,9 @@ static int ext4_op_lookup(struct fs *base, uint64_t dir, const char *name, size_
 	return err;
 }
 
+/* Nothing is held for a lookup: see icache.c. */
 static void ext4_op_forget(struct fs *base, uint64_t ino, uint64_t nlookup)
 {
-	struct ext4_fs *fs = ext4_of(base);
-	uint32_t number = ext4_ino_from_fs(fs, ino);
-
-	if (number)
-		ext4_inode_forget(fs, number, nlookup);
 }
 
 static int ext4_op_getattr(struct fs *base, uint64_t ino, struct fs_stat *out)

@@ -2,9 +2,10 @@
 /*
  * fs.h - the table of operations that a file system (ext4, raw, control) gives to a front.
  *
- * Inodes are named by number: the front keeps a lookup count for each number it told the kernel,
- * and the file system an object while that count or an open file holds it. Open files are
- * objects, so that data operations find their inode without a search.
+ * Inodes are named by number. What the kernel remembers comes as lookups and forgets; a file system
+ * that finds an inode again by its number need keep nothing for them, so that memory stays bounded
+ * whatever the kernel remembers. Open files are objects, so that data operations find their inode
+ * without a search.
  *
  * Context: every op runs in a task of any reactor, several at once, and may sleep. Return: 0 or
  * negative errno, or what is said. Optional slots are NULL and answered by the front: -EROFS when

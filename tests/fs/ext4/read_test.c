@@ -177,6 +177,39 @@ Test(ext4_read, an_indexed_directory_of_6000_names_finds_each)
 	image_free(&im);
 }
 
+enum { LOOKED_UP_NR = 6000, INODES_CACHED_MOST = 4096 };
+
+static int look_up_many(struct fs *fs, void *arg)
+{
+	char text[32], name[32];
+	struct strbuf sb;
+	struct fs_stat dir, st;
+
+	sim_expect(view_stat(fs, "d", &dir) == 0);
+	for (int i = 0; i < LOOKED_UP_NR; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		sim_expect(fs->ops->lookup(fs, dir.ino, name, strlen(name), &st) == 0);
+	}
+	strbuf_init(&sb, text, sizeof(text));
+	sim_expect(attr_show("fs/inodes_cached", &sb) == 0);
+	sim_expect(strtoul(text, NULL, 10) <= INODES_CACHED_MOST);
+	sim_expect(fs->ops->getattr(fs, st.ino, &st) == 0);
+	fs->ops->forget(fs, st.ino, 1);
+	sim_expect(fs->ops->getattr(fs, st.ino, &st) == 0);
+	return 0;
+}
+
+Test(ext4_read, what_the_kernel_remembers_costs_us_no_memory)
+{
+	const struct fs_mount_opts opts = { .is_read_only = true, .attrs = attr_root() };
+	struct image im;
+
+	image_make(&im, "mkdir $SRC/d; (cd $SRC/d; seq 0 5999 | xargs touch)\n"
+			"mkfs.ext4 -q -F -b 1024 -N 8000 -d $SRC $IMG 24M");
+	cr_assert_eq(image_run(&im, &opts, look_up_many, NULL), 0);
+	image_free(&im);
+}
+
 Test(ext4_read, a_file_of_2000_extents_is_read_by_list_and_by_tree)
 {
 	const char *script = "python3 - $SRC/f <<'E'\n"
