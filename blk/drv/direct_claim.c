@@ -362,7 +362,10 @@ int direct_open(struct direct_source *src, const struct direct_config *c, bool i
 		return ret;
 	}
 	ret = check_same(src);
-	return ret ? ret : refuse_if_used(src, 0);
+	/* A file that another blkfs holds may be behind its loop device: the lock's owner is named. */
+	if (ret || (!src->is_block && direct_lock(src) == -EWOULDBLOCK))
+		return ret;
+	return refuse_if_used(src, 0);
 }
 
 void direct_close(struct direct_source *src)

@@ -492,6 +492,7 @@ int main(int argc, char **argv)
 	modes_and_owners();
 	times();
 	flags();
-	sync();
+	/* This file system only: sync(2) would wait for every other mount of the machine. */
+	must(syncfs(open(".", O_RDONLY | O_CLOEXEC)), "syncfs");
 	return 0;
 }

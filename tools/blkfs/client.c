@@ -17,7 +17,8 @@
 #include "cmd.h"
 #include "rundir.h"
 
-enum { ANSWER_MAX = 16 << 20, SHOW_TIMEOUT_MS = 10000 };
+/* Who looks for one mount asks all: a daemon that is dead in all but name must not hold it up. */
+enum { ANSWER_MAX = 16 << 20, SHOW_TIMEOUT_MS = 10000, SEARCH_TIMEOUT_MS = 2000 };
 
 int client_open(struct client *c, const char *socket_path)
 {
@@ -198,7 +199,7 @@ static int match_socket(void *ctx, const char *socket_path)
 
 	if (client_open(s->client, socket_path))
 		return 0;
-	if (!client_ask(s->client, client_request("info"), SHOW_TIMEOUT_MS, &answer)) {
+	if (!client_ask(s->client, client_request("info"), SEARCH_TIMEOUT_MS, &answer)) {
 		s->is_found = json_object_object_get_ex(answer, "info", &info) &&
 			      info_matches(info, s);
 		json_object_put(answer);

@@ -9,7 +9,7 @@
 #include "cmd.h"
 #include "rundir.h"
 
-enum { INFO_TIMEOUT_MS = 5000 };
+enum { INFO_TIMEOUT_MS = 2000 };
 
 static const char *const list_keys[] = { "pid",	 "source",    "mountpoint", "fs",
 					 "mode", "transport", "scheduler" };

@@ -221,9 +221,11 @@ static int start_socket(struct mounted *m)
 	if (!err)
 		err = control_socket_start(path, &hooks, &m->socket);
 	if (err)
-		log_err("%s: control socket in %s: %s; the directory must belong to the user who "
-			"mounts and be writable by nobody else",
-			m->mountpoint, dir, strerror(-err));
+		log_err("%s: control socket in %s: %s; %s", m->mountpoint, dir, strerror(-err),
+			err == -ENOSPC || err == -EDQUOT
+				? "make room there"
+				: "the directory must belong to the user who mounts and be writable "
+				  "by nobody else");
 	return err;
 }
 
