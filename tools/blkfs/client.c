@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@ enum { ANSWER_MAX = 16 << 20, SHOW_TIMEOUT_MS = 10000, SEARCH_TIMEOUT_MS = 2000 
 int client_open(struct client *c, const char *socket_path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	/* connect(2) waits where nobody accepts any more */
+	struct timeval limit = { .tv_sec = SEARCH_TIMEOUT_MS / 1000 };
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	int err;
@@ -33,7 +36,8 @@ int client_open(struct client *c, const char *socket_path)
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
-	if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	if (setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	    connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
 		err = -errno;
 		close(c->fd);
