@@ -8,7 +8,9 @@
  * S2. A client has one request under way; what it sends meanwhile waits in its socket.
  * S3. Clients, their pending lines and answers belong to the thread. Jobs go to reactor 0 by
  *     rt_post_foreign() and come back over the done list [cs->lock] and an eventfd.
- * S4. A client that leaves does not end its job: the answer finds no client and is dropped.
+ * S4. What hooks and files stand on may go when control_socket_close() has returned: the thread asks
+ *     under `asking`, the jobs are waited for.
+ * S5. A client that leaves does not end its job: the answer finds no client and is dropped.
  */
 #include <errno.h>
 #include <poll.h>
@@ -66,6 +68,9 @@ struct control_socket {
 	pthread_t thread;
 	struct client clients[CLIENTS_MAX];
 	uint64_t next_id;
+
+	pthread_mutex_t asking; /* held by the thread while it asks hooks and files */
+	bool is_closed;		/* [asking] */
 
 	pthread_mutex_t lock;  /* done, unmount_*, is_stopping */
 	struct list_head done; /* jobs with their result */
@@ -381,10 +386,14 @@ static void take_line(struct control_socket *cs, struct client *c, size_t len)
 
 	c->line[len] = 0;
 	req = json_tokener_parse(c->line);
-	if (json_object_is_type(req, json_type_object))
-		dispatch(cs, c, req);
-	else
+	pthread_mutex_lock(&cs->asking);
+	if (!json_object_is_type(req, json_type_object))
 		answer_error(c, -EPROTO, "expected one JSON object a line");
+	else if (cs->is_closed)
+		answer_error(c, -ESHUTDOWN, "the mount is being taken down");
+	else
+		dispatch(cs, c, req);
+	pthread_mutex_unlock(&cs->asking);
 	json_object_put(req);
 	c->line_len -= len + 1;
 	memmove(c->line, c->line + len + 1, c->line_len);
@@ -630,6 +639,7 @@ int control_socket_start(const char *path, const struct control_hooks *hooks,
 	blkfs_assert(rt_reactor_id() == 0);
 	cs->hooks = *hooks;
 	pthread_mutex_init(&cs->lock, NULL);
+	pthread_mutex_init(&cs->asking, NULL);
 	INIT_LIST_HEAD(&cs->done);
 	INIT_LIST_HEAD(&cs->todo);
 	rt_waitqueue_init(&cs->wait);
@@ -685,6 +695,22 @@ static bool is_idle(void *arg)
 	return __atomic_load_n(&cs->jobs_nr, __ATOMIC_SEQ_CST) == 0;
 }
 
+static int close_blocking(void *arg)
+{
+	struct control_socket *cs = arg;
+
+	pthread_mutex_lock(&cs->asking);
+	cs->is_closed = true;
+	pthread_mutex_unlock(&cs->asking);
+	return 0;
+}
+
+void control_socket_close(struct control_socket *cs)
+{
+	(void)rt_offload(close_blocking, cs);
+	rt_wait_event(&cs->idle, is_idle, cs, "control requests");
+}
+
 /* The thread first: then no job is posted any more, and those that were can be waited for. */
 void control_socket_stop(struct control_socket *cs)
 {
@@ -707,5 +733,6 @@ void control_socket_stop(struct control_socket *cs)
 	close(cs->event_fd);
 	close(cs->listen_fd);
 	pthread_mutex_destroy(&cs->lock);
+	pthread_mutex_destroy(&cs->asking);
 	free(cs);
 }

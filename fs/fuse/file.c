@@ -110,8 +110,8 @@ void ff_fs_end(struct fuse_front *ff, unsigned int own_nr)
 {
 	if (ff->is_fs_gone)
 		return;
-	__atomic_store_n(&ff->is_closing, true, __ATOMIC_RELEASE);
-	while (ff_inflight_nr(ff) > own_nr)
+	__atomic_store_n(&ff->is_closing, true, __ATOMIC_SEQ_CST);
+	while (ff_inflight_nr(ff) > own_nr || __atomic_load_n(&ff->syncs_nr, __ATOMIC_SEQ_CST))
 		rt_sleep_ns(DRAIN_STEP_NS);
 	files_end(ff);
 	ff->is_fs_gone = true;

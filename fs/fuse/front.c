@@ -364,6 +364,19 @@ int fuse_front_write_back(struct fuse_front *ff)
 	return is_on_reactor() ? rt_offload(write_back_blocking, ff) : ff_write_back(ff);
 }
 
+/* The file system waits for us (ff_fs_end) or is not to be touched. */
+int fuse_front_sync(struct fuse_front *ff)
+{
+	int err = fuse_front_write_back(ff);
+	int fs_err = -ENOTCONN;
+
+	__atomic_fetch_add(&ff->syncs_nr, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&ff->is_closing, __ATOMIC_SEQ_CST))
+		fs_err = ff->fs->ops->sync(ff->fs);
+	__atomic_fetch_sub(&ff->syncs_nr, 1, __ATOMIC_SEQ_CST);
+	return err ? err : fs_err;
+}
+
 static void cut_heard(struct rt_io *io)
 {
 	struct fuse_front *ff = container_of(io, struct fuse_front, cut_io);

@@ -141,6 +141,8 @@ struct fuse_front {
 	bool is_closing;	/* [atomic] nothing is started any more */
 	bool is_aborted;	/* [atomic] */
 	bool is_fs_gone;	/* fs and control are unmounted */
+	unsigned int
+		syncs_nr; /* [atomic] fuse_front_sync() is at fs, or about to look at is_closing */
 	int unmount_res;
 	struct completion ended;  /* live_nr came to 0 */
 	struct rt_io cut_io;	  /* hears that the connection is cut, whatever else is stuck */

@@ -47,6 +47,9 @@ int __must_check control_socket_start(const char *path, const struct control_hoo
 				      struct control_socket **out);
 /* Answers those who asked for the unmount: 0 or why it failed (then it may be asked again). */
 void control_socket_unmounted(struct control_socket *cs, int err, const char *why);
+/* From its return on no hook and no file is asked for: clients get ESHUTDOWN, but for the result of the
+ * unmount. Context: task; sleeps until what is under way has ended. */
+void control_socket_close(struct control_socket *cs);
 void control_socket_stop(struct control_socket *cs);
 
 #endif

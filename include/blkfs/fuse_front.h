@@ -121,6 +121,13 @@ void fuse_front_abort(struct fuse_front *ff);
 int __must_check fuse_front_write_back(struct fuse_front *ff);
 
 /*
+ * fuse_front_sync - the same, and then all of it is on the device.
+ *
+ * Context: task. Fails: as these two; -ENOTCONN when the file system is being unmounted already.
+ */
+int __must_check fuse_front_sync(struct fuse_front *ff);
+
+/*
  * fuse_front_set_mode - felt at the next open. Any context. 0 or -EINVAL.
  *
  * The writeback cache is settled at mount (not for mode=direct, not read-only): changed to direct

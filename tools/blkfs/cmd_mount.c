@@ -155,7 +155,7 @@ static int run(struct mounted *m)
 		code = rt_run(mounted_run, m);
 		rt_fini();
 	}
-	unmounter_stop(m->unmounter);
+	unmounter_destroy(m->unmounter);
 	return code;
 }
 

@@ -96,15 +96,6 @@ static int control_show(void *obj, struct strbuf *out)
 	return 0;
 }
 
-/* All that was written before, whoever holds it now, is on the device. Context: task. */
-static int sync_all(struct mounted *m)
-{
-	int err = fuse_front_write_back(m->front);
-	int fs_err = m->fs->ops->sync(m->fs);
-
-	return err ? err : fs_err;
-}
-
 static int control_store(void *obj, const char *buf, size_t len)
 {
 	struct mounted *m = obj;
@@ -118,7 +109,7 @@ static int control_store(void *obj, const char *buf, size_t len)
 	case CONTROL_THAW:
 		return mounted_thaw(m) ? 0 : -EINVAL;
 	case CONTROL_SYNC:
-		return sync_all(m);
+		return fuse_front_sync(m->front);
 	default:
 		log_warn("control: '%.32s' is not one of freeze, thaw, sync", buf);
 		return -EINVAL;
@@ -168,8 +159,8 @@ static void hook_info(void *ctx, struct json *out)
 	json_u64(out, "pid", (uint64_t)getpid());
 	json_string(out, "source", m->src.name);
 	json_string(out, "mountpoint", m->mountpoint);
-	json_string(out, "fs", m->fs->type);
-	json_boolean(out, "read_only", m->fs->is_read_only);
+	json_string(out, "fs", m->fs_type);
+	json_boolean(out, "read_only", m->is_read_only);
 	json_string(out, "mode", fi.mode);
 	json_string(out, "transport", fi.transport);
 	json_string(out, "transport_reason", fi.transport_reason);
@@ -187,7 +178,9 @@ static void hook_info(void *ctx, struct json *out)
 
 static int hook_sync(void *ctx)
 {
-	return sync_all(ctx);
+	struct mounted *m = ctx;
+
+	return fuse_front_sync(m->front);
 }
 
 static int hook_abort(void *ctx)
@@ -264,6 +257,7 @@ static const struct fs_type *find_type(struct mounted *m)
 static int open_fs(struct mounted *m)
 {
 	const struct fs_type *type = find_type(m);
+	int err;
 
 	m->mo.fs.attrs = attr_root();
 	if (!type) {
@@ -276,7 +270,12 @@ static int open_fs(struct mounted *m)
 				: "");
 		return -EINVAL;
 	}
-	return type->mount(&m->disk->part0, &m->mo.fs, &m->fs);
+	err = type->mount(&m->disk->part0, &m->mo.fs, &m->fs);
+	if (err)
+		return err;
+	m->fs_type = m->fs->type;
+	m->is_read_only = m->fs->is_read_only;
+	return 0;
 }
 
 static unsigned long kernel_flags(const struct mounted *m)
@@ -349,8 +348,8 @@ static void announce(const struct mounted *m)
 
 	fuse_front_get_info(m->front, &fi);
 	log_info("%s mounted on %s: %s, %s, mode %s, transport %s (%s)", m->src.name, m->mountpoint,
-		 m->fs->type, m->fs->is_read_only ? "read-only" : "read-write", fi.mode,
-		 fi.transport, fi.transport_reason);
+		 m->fs_type, m->is_read_only ? "read-only" : "read-write", fi.mode, fi.transport,
+		 fi.transport_reason);
 }
 
 /* Nobody has used the mount yet. */
@@ -389,6 +388,27 @@ static int serve(struct mounted *m)
 	return err ? EXIT_MOUNT : EXIT_OK;
 }
 
+static int stop_unmounter(void *arg)
+{
+	unmounter_stop(arg);
+	return 0;
+}
+
+/* The file system is gone. Who could still ask for something goes first, then what they ask for. */
+static void tear_down(struct mounted *m, int code)
+{
+	attr_dir_unfill(attr_root(), mount_attrs, m);
+	if (m->socket)
+		control_socket_close(m->socket);
+	(void)rt_offload(stop_unmounter, m->unmounter);
+	fuse_front_destroy(m->front);
+	source_close(&m->src, m->disk);
+	if (m->socket) {
+		control_socket_unmounted(m->socket, code ? -EIO : 0, "the last write-out failed");
+		control_socket_stop(m->socket);
+	}
+}
+
 int mounted_run(void *arg)
 {
 	struct mounted *m = arg;
@@ -407,13 +427,7 @@ int mounted_run(void *arg)
 	if (mount_front(m))
 		goto unmount_control;
 	code = serve(m);
-	attr_dir_unfill(attr_root(), mount_attrs, m);
-	fuse_front_destroy(m->front);
-	source_close(&m->src, m->disk);
-	if (m->socket) {
-		control_socket_unmounted(m->socket, code ? -EIO : 0, "the last write-out failed");
-		control_socket_stop(m->socket);
-	}
+	tear_down(m, code);
 	return code;
 
 unmount_control:

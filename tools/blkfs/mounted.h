@@ -32,6 +32,10 @@ struct mounted {
 	struct control_socket *socket;
 	uint64_t start_ns;
 	bool is_frozen; /* [atomic] by a write to control */
+
+	/* What is told of fs, which goes with the last FUSE request. */
+	const char *fs_type;
+	bool is_read_only;
 };
 
 /* Context: the main task. @arg is a struct mounted. Returns an exit code. */

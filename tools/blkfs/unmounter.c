@@ -33,6 +33,7 @@ struct unmounter {
 	bool is_asked;	   /* [atomic] an unmount is under way */
 	bool is_thawing;   /* [atomic] */
 	struct rt_msg thaw;
+	bool is_stopped; /* the thread has been joined */
 };
 
 static void wanted_signals(sigset_t *set)
@@ -110,6 +111,8 @@ static void on_wish(struct unmounter *um, int wish)
 	unsigned int flags = 0;
 	int err;
 
+	/* Pairs with unmounter_ask(): who asked knows the front. A signal orders nothing by itself. */
+	(void)__atomic_load_n(&um->is_asked, __ATOMIC_ACQUIRE);
 	thaw_if_frozen(um);
 	if (wish & WISH_LAZY)
 		flags |= FUSE_FRONT_UNMOUNT_LAZY;
@@ -187,9 +190,14 @@ int unmounter_ask(struct unmounter *um, bool is_lazy, bool is_forced)
 
 void unmounter_stop(struct unmounter *um)
 {
-	if (!um)
+	if (um->is_stopped || queue_wish(um, WISH_STOP) != 0)
 		return;
-	if (queue_wish(um, WISH_STOP) == 0)
-		pthread_join(um->thread, NULL);
+	pthread_join(um->thread, NULL);
+	um->is_stopped = true;
+}
+
+void unmounter_destroy(struct unmounter *um)
+{
+	unmounter_stop(um);
 	free(um);
 }

@@ -27,7 +27,10 @@ int __must_check unmounter_arm(struct unmounter *um);
 /* Any context. -EBUSY: one is under way and @is_forced was not said. */
 int unmounter_ask(struct unmounter *um, bool is_lazy, bool is_forced);
 
-/* Joins the thread. Context: thread or task at the very end. NULL is nothing. */
+/* Nothing is unmounted, and the front not looked at, when it has returned. Blocks. Context: thread. */
 void unmounter_stop(struct unmounter *um);
+
+/* Stops it and frees it; when no reactor runs any more: one may be on the way to a thaw. */
+void unmounter_destroy(struct unmounter *um);
 
 #endif
