@@ -119,11 +119,27 @@ blkfs_mount()
 	}
 }
 
+# Where each thread of our daemons waits, for whoever reads of a failure.
+say_where_daemons_are()
+{
+	local pid task
+
+	for pid in $(daemons); do
+		for task in /proc/"$pid"/task/*; do
+			printf '%s %s: %s\n' "$pid" "$(cat "$task/comm")" \
+				"$(head -n 4 "$task/stack" 2>/dev/null | tr '\n' ' ')"
+		done
+	done
+}
+
 blkfs_umount()
 {
 	limit 30 "$BLKFS" umount "$1" >"$SCRATCH/umount.log" 2>&1 || {
 		fail "blkfs umount $1: exit code $?"
 		cat "$SCRATCH/umount.log"
+		say_where_daemons_are
+		# What follows is not to be hidden by what is mounted here.
+		umount -l "$1" 2>/dev/null
 		return 1
 	}
 }
