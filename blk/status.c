@@ -41,9 +41,9 @@ int blk_status_to_errno(blk_status_t status)
 
 blk_status_t errno_to_blk_status(int err)
 {
-	for (blk_status_t i = 0; i < BLK_STS_NR; i++) {
+	for (unsigned int i = 0; i < BLK_STS_NR; i++) {
 		if (statuses[i].err == err)
-			return i;
+			return (blk_status_t)i;
 	}
 	return BLK_STS_IOERR;
 }

@@ -103,14 +103,14 @@ need_space()
 		die "$3 needs $2 MiB below $1, $free_mib are free. Free some, or set TMPDIR to another disk."
 }
 
-# build_preset NAME: configure and build; the log is shown when it fails.
+# build_preset NAME [LIMIT_S]: configure and build; the log is shown when it fails.
 build_preset()
 {
-	local log="$ROOT/build/$1.log"
+	local log="$ROOT/build/$1.log" limit_s=${2:-3600}
 
 	mkdir -p "$ROOT/build"
 	say "building $1"
-	if ! { cmake --preset "$1" && cmake --build --preset "$1"; } >"$log" 2>&1; then
+	if ! { cmake --preset "$1" && timeout "$limit_s" cmake --build --preset "$1"; } >"$log" 2>&1; then
 		grep -E 'error|warning|Error' "$log" | head -n 30 >&2
 		tail -n 10 "$log" >&2
 		die "the build of preset $1 failed; its whole output is in $log"

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "blkfs/bio.h"
 
 enum { LINE_BYTES = 96 };
@@ -107,7 +108,8 @@ void record_log_close(struct record_log *log, size_t lines_nr)
 	len = log->lines_max * LINE_BYTES;
 	munmap(log->lines, len);
 	if (lines_nr < log->lines_max && ftruncate(log->fd, (off_t)(lines_nr * LINE_BYTES)))
-		lines_nr = log->lines_max; /* the rest stays empty */
+		log_warn("record: cannot cut the file behind its %zu lines: %s; zeroes follow them",
+			 lines_nr, strerror(errno));
 	close(log->fd);
 	free(log);
 }

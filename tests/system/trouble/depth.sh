@@ -41,7 +41,7 @@ deep()
 	hctx_nr=$(limit 5 ls "$MNT/.blkfs/debug" | grep -c '^hctx')
 	set_to queue/nr_requests 256 || fail "nr_requests"
 	limit 60 fio --name=deep --filename="$MNT/disk" --direct=1 --rw="$4" --bs=4k --ioengine="$3" \
-		--iodepth=64 --numjobs=2 --time_based --runtime=$((3 * SCALE)) --size=32m \
+		--iodepth=64 --numjobs=2 --time_based --runtime=$((2 + SCALE)) --size=32m \
 		--output="$SCRATCH/fio" &
 	fio_pid=$!
 	most_waiting=0
