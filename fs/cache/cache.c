@@ -339,6 +339,17 @@ void cache_readahead(struct cache *c, uint64_t block, uint32_t nr)
 	blk_finish_plug(&plug);
 }
 
+bool cache_holds(struct cache *c, uint64_t block)
+{
+	struct shard *s = shard_of(c, block);
+	bool is_there;
+
+	rt_mutex_lock(&s->lock);
+	is_there = find_locked(s, block) != NULL;
+	rt_mutex_unlock(&s->lock);
+	return is_there;
+}
+
 void cache_drop(struct cache *c)
 {
 	for (unsigned int i = 0; i < c->shards_nr; i++) {

@@ -54,6 +54,9 @@ void cache_put(struct cache *c, struct cache_buf *b);
 /* Starts reading what is missing of @nr blocks from @block on, and does not wait for it. */
 void cache_readahead(struct cache *c, uint64_t block, uint32_t nr);
 
+/* Is @block in memory, or on its way? A guess: it may have gone when the answer comes. */
+bool cache_holds(struct cache *c, uint64_t block);
+
 /* Forgets every block that nobody holds. */
 void cache_drop(struct cache *c);
 

@@ -145,8 +145,10 @@ int ext4_dir_read(struct ext4_fs *fs, struct ext4_inode *dir, uint64_t off, fs_d
 	if (ext4_inode_has(dir, EXT4_INLINE_DATA_FL))
 		return ext4_inline_dir_read(fs, dir, off, emit, ctx);
 	for (uint64_t lblk = first; lblk < blocks && !ret; lblk++) {
-		if (lblk == first || lblk % ahead == 0)
-			ext4_dir_readahead(fs, dir, (uint32_t)lblk, ahead);
+		if (lblk == 0 && blocks > 1)
+			ext4_dir_readahead(fs, dir, 0, 2 * ahead);
+		else if (lblk % ahead == 0 && lblk + ahead < blocks)
+			ext4_dir_readahead(fs, dir, (uint32_t)lblk + ahead, ahead);
 		ret = block_read(fs, dir, (uint32_t)lblk, off, emit, ctx);
 	}
 	return ret < 0 ? ret : 0;

@@ -14,9 +14,11 @@
 
 #include "base/crc32c.h"
 
+#include "blkfs/blkdev.h"
+
 #include "fs/ext4/inode.h"
 
-enum { ENTRY_BYTES = 12, HEADER_BYTES = 12 };
+enum { ENTRY_BYTES = 12, HEADER_BYTES = 12, AHEAD_MAX = 32 /* nodes of a tree */ };
 
 BUILD_BUG_ON(sizeof(struct ext3_extent) != ENTRY_BYTES);
 BUILD_BUG_ON(sizeof(struct ext3_extent_idx) != ENTRY_BYTES);
@@ -188,6 +190,44 @@ int ext4_extent_root_load(struct ext4_fs *fs, struct ext4_inode *inode)
 	inode->extents_nr = root.entries_nr;
 	inode->extents = inode->root_extents;
 	return 0;
+}
+
+/* ---- reading ahead ------------------------------------------------------------------------------ */
+
+/* Starts reading up to @room children of an index node; how many. */
+static uint32_t children_readahead(struct ext4_fs *fs, const struct node *n, uint32_t room)
+{
+	uint32_t nr = min(n->entries_nr, room);
+	struct blk_plug plug;
+
+	blk_start_plug(&plug);
+	for (uint32_t i = 0; i < nr; i++)
+		if (ext4_blocks_are_valid(&fs->sb, index_entry(n, i).pblk, 1))
+			cache_readahead(fs->cache, index_entry(n, i).pblk, 1);
+	blk_finish_plug(&plug);
+	return nr;
+}
+
+/* A bad node is found again, and said, by who walks through it. */
+void ext4_extent_readahead(struct ext4_fs *fs, struct ext4_inode *inode)
+{
+	uint32_t room = AHEAD_MAX;
+	struct node root, n;
+
+	if (root_decode(fs, inode, &root) || root.depth == 0)
+		return;
+	room -= children_readahead(fs, &root, room);
+	if (root.depth == 1)
+		return;
+	for (uint32_t i = 0; i < root.entries_nr && room; i++) {
+		struct cache_buf *b;
+
+		if (ext4_block_get(fs, inode->ino, index_entry(&root, i).pblk, "extent node", &b))
+			return;
+		if (!node_check(fs, inode, b, root.depth - 1, &n))
+			room -= children_readahead(fs, &n, room);
+		cache_put(fs->cache, b);
+	}
 }
 
 /* ---- searching ----------------------------------------------------------------------------------- */

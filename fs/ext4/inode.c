@@ -13,7 +13,7 @@
 
 #include "fs/ext4/inode.h"
 
-enum { NSEC_PER_SEC = 1000000000, ITABLE_READAHEAD_BYTES = 32 << 10 };
+enum { NSEC_PER_SEC = 1000000000 };
 
 struct fs_time ext4_time_decode(uint32_t sec, uint32_t extra)
 {
@@ -72,29 +72,6 @@ static int check_csum(struct ext4_fs *fs, struct ext4_inode *inode, const uint8_
 	if (sum != found)
 		return ext4_corrupt(fs, inode->ino, inode->table_block,
 				    "inode checksum: expected 0x%08x, found 0x%08x", sum, found);
-	return 0;
-}
-
-/* Block and offset of @inode in its group's table. */
-static int locate(struct ext4_fs *fs, struct ext4_inode *inode)
-{
-	const struct ext4_super *sb = &fs->sb;
-	uint32_t group = (inode->ino - 1) / sb->inodes_per_group;
-	uint32_t index = (inode->ino - 1) % sb->inodes_per_group;
-	uint32_t per_block = sb->block_size / sb->inode_size;
-	struct ext4_group g;
-	int err = ext4_group_get(fs, group, &g);
-
-	if (err)
-		return err;
-	inode->table_block = g.inode_table + index / per_block;
-	inode->table_off = index % per_block * sb->inode_size;
-	/* Neighbours are asked for next: a directory's inodes were made together. */
-	cache_readahead(
-		fs->cache,
-		max(g.inode_table,
-		    round_down(inode->table_block, ITABLE_READAHEAD_BYTES / sb->block_size ?: 1)),
-		min_t(uint32_t, sb->itable_blocks, ITABLE_READAHEAD_BYTES / sb->block_size));
 	return 0;
 }
 
@@ -255,9 +232,11 @@ int ext4_inode_load(struct ext4_fs *fs, uint32_t ino, struct ext4_inode *out)
 	int err;
 
 	out->ino = ino;
-	err = locate(fs, out);
-	if (!err)
-		err = ext4_inode_raw_get(fs, out, &b, &raw);
+	err = ext4_itable_locate(fs, ino, &out->table_block, &out->table_off);
+	if (err)
+		return err;
+	ext4_itable_read_around(fs, out->table_block);
+	err = ext4_inode_raw_get(fs, out, &b, &raw);
 	if (err)
 		return err;
 	err = load_from(fs, out, raw);

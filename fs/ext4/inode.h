@@ -94,6 +94,16 @@ static inline uint32_t ext4_ino_from_fs(const struct ext4_fs *fs, uint64_t ino)
 	return ino > EXT2_ROOT_INO && ino <= fs->sb.inodes_nr ? (uint32_t)ino : 0;
 }
 
+/* ---- itable.c ----------------------------------------------------------------------------------- */
+
+/* The block of its group's table that has inode @ino, and where in it. -EUCLEAN, -EIO. */
+int __must_check ext4_itable_locate(struct ext4_fs *fs, uint32_t ino, uint64_t *block,
+				    uint32_t *off);
+/* A missing block of a table is asked for next: starts reading it and its neighbours. */
+void ext4_itable_read_around(struct ext4_fs *fs, uint64_t block);
+/* Starts reading what these inodes, numbered as in fs.h, need; wrong numbers are skipped. */
+void ext4_itable_readahead(struct ext4_fs *fs, const uint64_t *inos, unsigned int nr);
+
 /* ---- map.c, extent.c, indirect.c ---------------------------------------------------------------- */
 
 /* A piece of a file: len blocks from lblk on are at pblk, or a hole, or allocated and unwritten. */
@@ -114,6 +124,8 @@ int __must_check ext4_map_blocks(struct ext4_fs *fs, struct ext4_inode *inode, u
 /* The same from the tree on disk. */
 int __must_check ext4_extent_find(struct ext4_fs *fs, struct ext4_inode *inode, uint32_t lblk,
 				  struct ext4_map *out);
+/* Starts reading the nodes below the root, and the leaves below those, a bounded number of them. */
+void ext4_extent_readahead(struct ext4_fs *fs, struct ext4_inode *inode);
 /* Checks the root in the inode; with a tree of depth 0 makes its extents the list. */
 int __must_check ext4_extent_root_load(struct ext4_fs *fs, struct ext4_inode *inode);
 int __must_check ext4_indirect_find(struct ext4_fs *fs, struct ext4_inode *inode, uint32_t lblk,

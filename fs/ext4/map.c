@@ -95,6 +95,7 @@ static int list_make_locked(struct ext4_fs *fs, struct ext4_inode *inode)
 	WRITE_ONCE(inode->is_list_refused, true);
 	if (READ_ONCE(fs->extent_bytes) >= LISTS_BYTES_MAX)
 		return 0;
+	ext4_extent_readahead(fs, inode);
 	err = list_gather(fs, inode, &l);
 	if (!err) {
 		list_publish(fs, inode, &l);

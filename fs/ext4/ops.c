@@ -85,6 +85,11 @@ static int ext4_op_lookup(struct fs *base, uint64_t dir, const char *name, size_
 	return err;
 }
 
+static void ext4_op_will_lookup(struct fs *base, const uint64_t *inos, unsigned int nr)
+{
+	ext4_itable_readahead(ext4_of(base), inos, nr);
+}
+
 /* Nothing is held for a lookup: see icache.c. */
 static void ext4_op_forget(struct fs *base, uint64_t ino, uint64_t nlookup)
 {
@@ -260,6 +265,8 @@ static int ext4_op_unmount(struct fs *base)
 const struct fs_ops ext4_fs_ops = {
 	.statfs = ext4_op_statfs,
 	.lookup = ext4_op_lookup,
+	.will_lookup = ext4_op_will_lookup,
+	.lookup_ino = ext4_op_getattr, /* which differs by the count that nobody keeps */
 	.forget = ext4_op_forget,
 	.getattr = ext4_op_getattr,
 	.open = ext4_op_open,

@@ -3,8 +3,9 @@
  * Directories: opened and closed through libfuse, read straight into the payload.
  *
  * READDIRPLUS first takes the names, then looks each of them up, so that no lookup happens inside
- * the directory walk of the fs. The control tree's name is appended to the root's listing where
- * control=list asks for it, at an offset that no fs uses.
+ * the directory walk of the fs; by number where the fs can, after it has heard all numbers. The
+ * control tree's name is appended to the root's listing where control=list asks for it, at an
+ * offset that no fs uses.
  */
 #define FUSE_USE_VERSION 35
 #include <dirent.h>
@@ -16,6 +17,8 @@
 #include "fs/fuse/front.h"
 
 #define CONTROL_OFF ((uint64_t)INT64_MAX) /* behind the last entry */
+
+enum { ANNOUNCE_NR = 256 }; /* numbers told to the fs at once */
 
 struct dir_fill {
 	struct ff_req *r;
@@ -64,6 +67,44 @@ static struct fuse_direntplus *plus_next(const struct dir_fill *fill, size_t *po
 	return plus;
 }
 
+/* . and .. and the control tree stay bare names: the kernel has them, or asks. */
+static bool is_bare(const struct fuse_dirent *de)
+{
+	return is_dot_name(de) || de->off == CONTROL_OFF;
+}
+
+/* The number of @de as the fs has it; 0: only its name will do, as for a name of the root. */
+static uint64_t plus_ino(const struct ff_node *dir, const struct fuse_dirent *de)
+{
+	if (!dir->fs->has_fixed_content || !dir->fs->ops->lookup_ino ||
+	    de->ino == ff_shown_ino(dir, FS_ROOT_INO))
+		return 0;
+	return de->ino & ~dir->bit;
+}
+
+static void plus_announce(const struct dir_fill *fill)
+{
+	const struct ff_node *dir = fill->dir;
+	struct fuse_direntplus *plus;
+	uint64_t inos[ANNOUNCE_NR];
+	unsigned int nr = 0;
+	size_t pos = 0;
+
+	if (!dir->fs->ops->will_lookup)
+		return;
+	while ((plus = plus_next(fill, &pos)) != NULL) {
+		if (is_bare(&plus->dirent) || !plus_ino(dir, &plus->dirent))
+			continue;
+		inos[nr++] = plus_ino(dir, &plus->dirent);
+		if (nr == ANNOUNCE_NR) {
+			dir->fs->ops->will_lookup(dir->fs, inos, nr);
+			nr = 0;
+		}
+	}
+	if (nr)
+		dir->fs->ops->will_lookup(dir->fs, inos, nr);
+}
+
 /* Fills in what the names stand for; one that cannot be looked up stays a bare name. */
 static void plus_lookup(const struct dir_fill *fill)
 {
@@ -73,12 +114,17 @@ static void plus_lookup(const struct dir_fill *fill)
 	struct fs_stat st;
 	size_t pos = 0;
 
+	plus_announce(fill);
 	while ((plus = plus_next(fill, &pos)) != NULL) {
-		struct fuse_dirent *de = &plus->dirent;
+		const struct fuse_dirent *de = &plus->dirent;
+		uint64_t ino = plus_ino(dir, de);
+		int err;
 
-		if (is_dot_name(de) || de->off == CONTROL_OFF)
+		if (is_bare(de))
 			continue;
-		if (dir->fs->ops->lookup(dir->fs, dir->ino, de->name, de->namelen, &st) == 0)
+		err = ino ? dir->fs->ops->lookup_ino(dir->fs, ino, &st)
+			  : dir->fs->ops->lookup(dir->fs, dir->ino, de->name, de->namelen, &st);
+		if (!err)
 			wire_entry_fill(&plus->entry_out, &st, st.ino | dir->bit, &ttl);
 	}
 }

@@ -115,6 +115,13 @@ struct fs_ops {
 	int (*unmount)(struct fs *fs);
 
 	/* optional: reading */
+	/*
+	 * What a listing named is about to be looked up by number, as lookup_ino does: the metadata
+	 * is read ahead in one go. Called only where has_fixed_content, so that a number still means
+	 * what the listing said. Both or none.
+	 */
+	void (*will_lookup)(struct fs *fs, const uint64_t *inos, unsigned int nr);
+	int (*lookup_ino)(struct fs *fs, uint64_t ino, struct fs_stat *out);
 	ssize_t (*readlink)(struct fs *fs, uint64_t ino, char *buf, size_t size);
 	ssize_t (*getxattr)(struct fs *fs, uint64_t ino, const char *name, void *buf, size_t size);
 	ssize_t (*listxattr)(struct fs *fs, uint64_t ino, char *buf, size_t size);

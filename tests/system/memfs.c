@@ -44,6 +44,7 @@ struct node {
 	struct xattr xattrs[XATTRS_MAX];
 	struct list_head names; /* struct name, of a directory */
 	uint64_t nlookup;
+	bool is_announced; /* to be looked up by number */
 	uint64_t opens_nr;
 	uint64_t parent;
 	uint64_t next_cookie;
@@ -219,6 +220,38 @@ static int mem_lookup(struct fs *fs, uint64_t dir, const char *name, size_t len,
 	e = d ? name_find(d, name, len) : NULL;
 	if (e) {
 		n = node_of(m, e->ino);
+		n->nlookup++;
+		*out = n->st;
+		err = 0;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return err;
+}
+
+/* Numbers that were announced; what is looked up by number must be among them. */
+static void mem_will_lookup(struct fs *fs, const uint64_t *inos, unsigned int nr)
+{
+	struct memfs *m = to_memfs(fs);
+
+	pthread_mutex_lock(&m->lock);
+	for (unsigned int i = 0; i < nr; i++) {
+		struct node *n = node_of(m, inos[i]);
+
+		if (n)
+			n->is_announced = true;
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+static int mem_lookup_ino(struct fs *fs, uint64_t ino, struct fs_stat *out)
+{
+	struct memfs *m = to_memfs(fs);
+	struct node *n;
+	int err = -ESTALE;
+
+	pthread_mutex_lock(&m->lock);
+	n = node_of(m, ino);
+	if (n && n->is_announced) {
 		n->nlookup++;
 		*out = n->st;
 		err = 0;
@@ -789,6 +822,8 @@ static int mem_unmount(struct fs *fs)
 static const struct fs_ops mem_ops = {
 	.statfs = mem_statfs,
 	.lookup = mem_lookup,
+	.will_lookup = mem_will_lookup,
+	.lookup_ino = mem_lookup_ino,
 	.forget = mem_forget,
 	.getattr = mem_getattr,
 	.open = mem_open,

@@ -114,6 +114,31 @@ Test(cache, everybody_gets_the_block_asked_for)
 	sim_seeds(1, 60, 2, random_main, NULL);
 }
 
+static int holds_main(void *arg)
+{
+	struct cache_stats st;
+	struct cache_buf *b;
+
+	up();
+	sim_expect(!cache_holds(cache, 7) && !cache_holds(cache, BLOCKS + 1));
+	cache_readahead(cache, 7, 2);
+	sim_expect(cache_holds(cache, 7) && cache_holds(cache, 8) && !cache_holds(cache, 9));
+	sim_expect(cache_get(cache, 7, &b) == 0);
+	expect_block(b, 7);
+	cache_put(cache, b);
+	cache_stats_read(cache, &st);
+	sim_expect(st.misses == 0 && st.hits == 1 && st.readahead == 2);
+	cache_drop(cache);
+	sim_expect(!cache_holds(cache, 7));
+	down();
+	return 0;
+}
+
+Test(cache, a_block_on_its_way_is_held_before_it_is_asked_for)
+{
+	sim_seeds(1, 60, 2, holds_main, NULL);
+}
+
 static void get_one(void *arg)
 {
 	struct cache_buf *b;

@@ -210,6 +210,113 @@ Test(ext4_read, what_the_kernel_remembers_costs_us_no_memory)
 	image_free(&im);
 }
 
+/* ---- reading ahead ------------------------------------------------------------------------------- */
+
+static unsigned long shown(const char *attr)
+{
+	char text[32];
+	struct strbuf sb;
+
+	strbuf_init(&sb, text, sizeof(text));
+	sim_expect(attr_show(attr, &sb) == 0);
+	return strtoul(text, NULL, 10);
+}
+
+struct listed {
+	uint64_t inos[LOOKED_UP_NR];
+	char names[LOOKED_UP_NR][8];
+	unsigned int nr;
+};
+
+static int listed_add(void *ctx, const char *name, size_t len, uint64_t ino, uint32_t d_type,
+		      uint64_t next_off)
+{
+	struct listed *l = ctx;
+
+	if (name[0] == '.')
+		return 0;
+	sim_expect(l->nr < LOOKED_UP_NR && len < sizeof(l->names[0]));
+	memcpy(l->names[l->nr], name, len);
+	l->names[l->nr][len] = '\0';
+	l->inos[l->nr++] = ino;
+	return 0;
+}
+
+/* What was announced is there when it is asked for, and is what the names stand for. */
+static int look_up_listed(struct fs *fs, void *arg)
+{
+	static struct listed l;
+	const uint64_t wrong[] = { 0, 2, UINT32_MAX, UINT64_MAX };
+	struct fs_stat d, st, by_name;
+	struct fs_file *dir;
+	unsigned long misses;
+
+	l.nr = 0;
+	sim_expect(view_stat(fs, "d", &d) == 0);
+	sim_expect(fs->ops->opendir(fs, d.ino, &dir) == 0);
+	sim_expect(fs->ops->readdir(fs, dir, 0, listed_add, &l) == 0);
+	fs->ops->release(fs, dir);
+	sim_expect(l.nr == LOOKED_UP_NR);
+	fs->ops->will_lookup(fs, l.inos, l.nr);
+	misses = shown("fs/cache_misses");
+	for (unsigned int i = 0; i < l.nr; i++) {
+		sim_expect(fs->ops->lookup_ino(fs, l.inos[i], &st) == 0 && st.ino == l.inos[i]);
+		fs->ops->forget(fs, st.ino, 1);
+	}
+	sim_expect(shown("fs/cache_misses") == misses);
+	for (unsigned int i = 0; i < l.nr; i += MANY) {
+		sim_expect(fs->ops->lookup_ino(fs, l.inos[i], &st) == 0);
+		sim_expect(fs->ops->lookup(fs, d.ino, l.names[i], strlen(l.names[i]), &by_name) ==
+			   0);
+		sim_expect(st.ino == by_name.ino && st.mode == by_name.mode &&
+			   st.generation == by_name.generation &&
+			   st.ctime.nsec == by_name.ctime.nsec);
+	}
+	fs->ops->will_lookup(fs, wrong, ARRAY_SIZE(wrong));
+	sim_expect(fs->ops->lookup_ino(fs, UINT64_MAX, &st) == -ESTALE);
+	return 0;
+}
+
+Test(ext4_read, what_a_listing_named_is_read_before_it_is_looked_up)
+{
+	const struct fs_mount_opts opts = { .is_read_only = true, .attrs = attr_root() };
+	struct image im;
+
+	image_make(&im, "mkdir $SRC/d; (cd $SRC/d; seq 0 5999 | xargs touch)\n"
+			"mkfs.ext4 -q -F -b 1024 -N 8000 -d $SRC $IMG 24M");
+	cr_assert_eq(image_run(&im, &opts, look_up_listed, NULL), 0);
+	image_free(&im);
+}
+
+/* The leaves of the tree come together: the first read waits for none of them on its own. */
+static int read_behind_leaves(struct fs *fs, void *arg)
+{
+	unsigned long misses;
+	struct fs_stat st;
+	uint8_t *bytes;
+	size_t len;
+
+	sim_expect(view_stat(fs, "f", &st) == 0);
+	misses = shown("fs/cache_misses");
+	sim_expect(view_read(fs, "f", 1 << 20, &bytes, &len) == 0 && len == st.size);
+	free(bytes);
+	sim_expect(shown("fs/cache_misses") == misses);
+	return 0;
+}
+
+Test(ext4_read, extent_leaves_are_read_ahead_together)
+{
+	const struct fs_mount_opts opts = { .is_read_only = true, .attrs = attr_root() };
+	struct image im;
+
+	image_make(&im, "python3 - $SRC/f <<'E'\n"
+			"import os,sys\nf=os.open(sys.argv[1],os.O_CREAT|os.O_WRONLY)\n"
+			"for i in range(2000): os.pwrite(f,os.urandom(4096),8192*i)\n"
+			"E\nmkfs.ext4 -q -F -b 1024 -d $SRC $IMG 40M\n");
+	cr_assert_eq(image_run(&im, &opts, read_behind_leaves, NULL), 0);
+	image_free(&im);
+}
+
 Test(ext4_read, a_file_of_2000_extents_is_read_by_list_and_by_tree)
 {
 	const char *script = "python3 - $SRC/f <<'E'\n"
