@@ -144,6 +144,15 @@ blkfs_umount()
 	}
 }
 
+# in_namespace COMMAND...: with mounts of its own, and without copies of the FUSE mounts there are: a
+# copy would keep alive what is unmounted outside, and whoever waits for its daemon waiting.
+in_namespace()
+{
+	unshare -m bash -c "awk '\$3 ~ /^fuse/ { print \$2 }' /proc/mounts | xargs -r umount -l
+		exec \"\$@\"" in_namespace "$@"
+}
+export -f in_namespace
+
 checksum()
 {
 	sha1sum <"$1"
