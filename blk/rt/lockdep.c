@@ -8,6 +8,7 @@
 #include "blk/rt/lockdep.h"
 
 #include "base/log.h"
+#include "blkfs/lock_order.h"
 
 bool lockdep_is_on;
 
@@ -29,6 +30,16 @@ static void count_violation(void)
 	__atomic_fetch_add(&violations_nr, 1, __ATOMIC_RELAXED);
 }
 
+static bool is_ordered(const struct rt_lock_class *class)
+{
+	return class->rank & LOCK_ORDERED;
+}
+
+static unsigned int rank_of(const struct rt_lock_class *class)
+{
+	return class->rank & ~(unsigned int)LOCK_ORDERED;
+}
+
 void lockdep_check(const struct rt_lock_class *class)
 {
 	const struct task *task = rt_current();
@@ -37,11 +48,11 @@ void lockdep_check(const struct rt_lock_class *class)
 	for (unsigned int i = 0; i < task->locks_held; i++) {
 		const struct rt_lock_class *held = task->locks[i];
 
-		if (held->rank < class->rank)
+		if (rank_of(held) < rank_of(class) || (held == class && is_ordered(class)))
 			continue;
 		count_violation();
 		log_err("lock order: task %s takes %s (rank %u) while it holds %s (rank %u)",
-			task->name, class->name, class->rank, held->name, held->rank);
+			task->name, class->name, rank_of(class), held->name, rank_of(held));
 	}
 }
 
@@ -50,6 +61,12 @@ void lockdep_push(const struct rt_lock_class *class)
 	struct task *task = rt_current();
 
 	blkfs_assert(task != NULL);
+	for (unsigned int i = 0; is_ordered(class) && i < task->locks_held; i++) {
+		if (task->locks[i] == class) {
+			task->locks_nr[i]++;
+			return;
+		}
+	}
 	if (task->locks_held == RT_LOCKS_HELD_MAX) {
 		count_violation();
 		log_err("lock order: task %s takes %s and has %d locks already: raise "
@@ -57,6 +74,7 @@ void lockdep_push(const struct rt_lock_class *class)
 			task->name, class->name, RT_LOCKS_HELD_MAX);
 		return;
 	}
+	task->locks_nr[task->locks_held] = 1;
 	task->locks[task->locks_held++] = class;
 }
 
@@ -68,9 +86,13 @@ void lockdep_pop(const struct rt_lock_class *class)
 	for (unsigned int i = task->locks_held; i-- > 0;) {
 		if (task->locks[i] != class)
 			continue;
+		if (--task->locks_nr[i] > 0)
+			return;
 		task->locks_held--;
-		for (; i < task->locks_held; i++)
+		for (; i < task->locks_held; i++) {
 			task->locks[i] = task->locks[i + 1];
+			task->locks_nr[i] = task->locks_nr[i + 1];
+		}
 		return;
 	}
 	count_violation();

@@ -9,7 +9,7 @@
 
 #include "blkfs/lock_order.h"
 
-static const struct rt_lock_class range_class = { "raw range", LOCK_RANK_INODE_MAP };
+static const struct rt_lock_class range_class = { "raw range", LOCK_RANK_INODE_MAP + LOCK_ORDERED };
 
 void range_lock_init(struct range_lock *rl)
 {

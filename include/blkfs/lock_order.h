@@ -3,8 +3,9 @@
  * lock_order.h - the one order in which task locks are taken.
  *
  * A task that holds a lock may take one of a higher rank only. Two of one rank (two directories in
- * a rename) are taken in inode order and say so with their own rank. Checked in debug builds and
- * in the simulator. Nothing here is held across a driver call, an end_io or a FUSE reply.
+ * a rename) are taken in inode order and say so with their own rank; of a LOCK_ORDERED
+ * class whose locks these are takes several in an order of its own. Checked in debug builds and in the simulator. Nothing
+ * here is held across a driver call, an end_io or a FUSE reply.
  */
 #ifndef BLKFS_LOCK_ORDER_H
 #define BLKFS_LOCK_ORDER_H
@@ -20,6 +21,8 @@ enum rt_lock_rank {
 	LOCK_RANK_BUFFER = 80, /* one metadata buffer while it is read */
 	LOCK_RANK_QUEUE = 90,  /* blk: elevator switch, limits, freeze */
 	LOCK_RANK_LEAF = 100,
+
+	LOCK_ORDERED = 1 << 16, /* added to a rank: several of the class at once */
 };
 
 #endif

@@ -164,6 +164,7 @@ struct task {
 	void *rt_wait;		 /* blk/rt: what it sleeps on, for dumps */
 	unsigned int locks_held; /* debug builds and simulator: the lock order check */
 	const struct rt_lock_class *locks[RT_LOCKS_HELD_MAX];
+	unsigned int locks_nr[RT_LOCKS_HELD_MAX]; /* of that class; more than 1: LOCK_ORDERED */
 };
 
 static inline struct task *rt_current(void)
@@ -212,7 +213,7 @@ void rt_tasks_dump(void);
 
 struct rt_lock_class {
 	const char *name;
-	unsigned int rank; /* from lock_order.h */
+	unsigned int rank; /* from lock_order.h, LOCK_ORDERED or not */
 };
 
 /* How often the lock order was violated since rt_init; each time is in the log too. */

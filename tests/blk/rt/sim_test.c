@@ -633,6 +633,40 @@ Test(sim, locks_taken_against_their_order_are_reported_with_both_names)
 				     "leaf (rank 100)");
 }
 
+static int ordered_class_main(void *arg)
+{
+	static const struct rt_lock_class stripes = { "stripes", LOCK_RANK_LEAF + LOCK_ORDERED };
+	struct rt_rwsem s[2 * RT_LOCKS_HELD_MAX];
+	struct rt_mutex lower;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++)
+		rt_rwsem_init(&s[i], &stripes);
+	rt_mutex_init(&lower, &queue);
+	rt_mutex_lock(&lower);
+	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++)
+		rt_rwsem_down_write(&s[i]);
+	rt_mutex_unlock(&lower);
+	for (unsigned int i = 1; i < ARRAY_SIZE(s); i++)
+		rt_rwsem_up_write(&s[i]);
+	sim_expect(rt_lock_violations() == 0);
+	rt_mutex_lock(&lower);
+	rt_mutex_unlock(&lower);
+	rt_rwsem_up_write(&s[0]);
+	sim_expect(rt_lock_violations() == 1);
+	rt_mutex_lock(&lower);
+	rt_mutex_unlock(&lower);
+	return rt_lock_violations() == 1 ? 0 : 1;
+}
+
+Test(sim, many_locks_of_an_ordered_class_are_one_in_the_lock_order)
+{
+	log_set_sink(keep_error, NULL);
+	cr_assert_eq(sim_run(1, 1, ordered_class_main, NULL), -EILSEQ);
+	log_set_sink(NULL, NULL);
+	cr_assert_str_eq(last_error, "lock order: task main takes queue (rank 90) while it holds "
+				     "stripes (rank 100)");
+}
+
 static int try_order_main(void *arg)
 {
 	struct rt_mutex upper;
