@@ -269,6 +269,12 @@ int __must_check ff_mount(struct fuse_front *ff, const struct fuse_front_config 
 /* Context: thread. */
 int __must_check ff_umount(struct fuse_front *ff, unsigned int flags);
 void ff_conn_abort(struct fuse_front *ff);
+/*
+ * For what waits for our own answers: a thread of ours, or a process with our memory (the rings are
+ * mapped there), would keep /dev/fuse open when the daemon is killed meanwhile, and wait for ever.
+ * The exit status or -errno. Context: thread.
+ */
+int ff_run_program(char *const argv[]);
 
 /* writeback.c: see fuse_front_write_back(). Context: thread. */
 int ff_write_back(struct fuse_front *ff);

@@ -416,6 +416,43 @@ int ff_mount(struct fuse_front *ff, const struct fuse_front_config *cfg)
 	return err;
 }
 
+/* ---- what waits for ourselves ---------------------------------------------------------------------- */
+
+/* Its messages are not ours: the exit status is all that is heard. */
+int ff_run_program(char *const argv[])
+{
+	posix_spawn_file_actions_t actions;
+	int status, err;
+	pid_t pid;
+
+	err = -posix_spawn_file_actions_init(&actions);
+	if (err)
+		return err;
+	err = -posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	if (!err)
+		err = -posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (err)
+		return err;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+/* umount(8) does not say why; in use is why, nearly always. */
+static int umount_root(const char *mountpoint, bool is_lazy)
+{
+	char *argv[] = { "umount", "-i", "-n", "--", (char *)(uintptr_t)mountpoint, NULL };
+	char *lazy_argv[] = {
+		"umount", "-i", "-n", "-l", "--", (char *)(uintptr_t)mountpoint, NULL
+	};
+	int res;
+
+	res = ff_run_program(is_lazy ? lazy_argv : argv);
+	return res > 0 ? -EBUSY : res;
+}
+
 int ff_umount(struct fuse_front *ff, unsigned int flags)
 {
 	bool is_lazy = flags & FUSE_FRONT_UNMOUNT_LAZY;
@@ -428,9 +465,7 @@ int ff_umount(struct fuse_front *ff, unsigned int flags)
 	if (connection_of(ff->mountpoint) != ff->connection)
 		return -ENOENT;
 	if (geteuid() == 0)
-		return umount2(ff->mountpoint, UMOUNT_NOFOLLOW | (is_lazy ? MNT_DETACH : 0)) < 0
-			       ? -errno
-			       : 0;
+		return umount_root(ff->mountpoint, is_lazy);
 	res = fusermount_run(is_lazy ? lazy_argv : argv, environ);
 	return res > 0 ? -EBUSY : res;
 }

@@ -2,7 +2,7 @@
 /*
  * What applications wrote and the kernel's page cache still holds is made to come.
  *
- * syncfs(2) begins it. For fuseblk it also waits for our answers; for type fuse the kernel waits for
+ * syncfs(2), by sync(1), begins it. For fuseblk it also waits for our answers; for type fuse the kernel waits for
  * nobody, so we do: until no write-back is with us and none can be under way.
  *
  * W1. The kernel keeps a WRITE back only while every ring entry or buffer of its queue is with us, or
@@ -14,10 +14,8 @@
  * Context: a thread that is no reactor.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "fs/fuse/front.h"
 
@@ -88,14 +86,11 @@ static bool is_all_here(const struct fuse_front *ff)
 
 int ff_write_back(struct fuse_front *ff)
 {
-	int fd = open(ff->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = 0;
+	char *argv[] = { "sync", "-f", "--", ff->mountpoint, NULL };
+	int err = ff_run_program(argv);
 
-	if (fd < 0)
-		return -errno;
-	if (syncfs(fd) < 0)
-		err = -errno;
-	close(fd);
+	if (err > 0)
+		err = -EIO;
 	while (!err && !ff->is_blk && !is_all_here(ff)) {
 		if (__atomic_load_n(&ff->is_aborted, __ATOMIC_ACQUIRE))
 			err = -ENOTCONN;

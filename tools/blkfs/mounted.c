@@ -362,6 +362,19 @@ static void take_down(struct mounted *m)
 	(void)fuse_front_wait(m->front);
 }
 
+/* A connection cut by abort or umount -f leaves a dead mount that nobody else takes away. */
+static void leave_no_dead_mount(struct mounted *m)
+{
+	int err = fuse_front_unmount(m->front, FUSE_FRONT_UNMOUNT_LAZY);
+
+	if (!err)
+		log_warn("%s: the connection was cut, what was left of the mount is taken away",
+			 m->mountpoint);
+	else if (err != -ENOENT && err != -EINVAL)
+		log_err("%s: dead, and cannot be unmounted: %s; type: umount -l %s", m->mountpoint,
+			strerror(-err), m->mountpoint);
+}
+
 /* The mount stands: what is left is to be found by the commands, and to wait. */
 static int serve(struct mounted *m)
 {
@@ -380,6 +393,7 @@ static int serve(struct mounted *m)
 	daemon_ready();
 	err = fuse_front_wait(m->front);
 	(void)mounted_thaw(m);
+	leave_no_dead_mount(m);
 	if (err)
 		log_err("%s: the last write-out failed: %s; what was not synced before may be lost",
 			m->src.name, strerror(-err));
