@@ -91,7 +91,7 @@ verified()
 
 	shift 2
 	fio --name="$name" --filename="$MNT/disk" --offset="${offset}m" --size=16m --rw=randrw \
-		--verify=crc32c --verify_fatal=1 --time_based --runtime="$SECONDS_EACH" --thread \
+		--verify=crc32c --verify_fatal=1 --verify_state_save=0 --time_based --runtime="$SECONDS_EACH" --thread \
 		"$@" >"$SCRATCH/fio.$name" 2>&1 &
 	FIOS="$FIOS $!"
 	PIDS="$PIDS $!"
