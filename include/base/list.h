@@ -151,9 +151,14 @@ static inline size_t list_count_nodes(const struct list_head *head)
 #define list_last_entry(head, type, member) list_entry((head)->prev, type, member)
 #define list_first_entry_or_null(head, type, member)                                               \
 	(list_empty(head) ? NULL : list_first_entry(head, type, member))
-#define list_next_entry(pos, member) list_entry((pos)->member.next, typeof(*(pos)), member)
-#define list_prev_entry(pos, member) list_entry((pos)->member.prev, typeof(*(pos)), member)
-#define list_entry_is_head(pos, head, member) (&(pos)->member == (head))
+/* Behind the last entry @pos is no entry, and may not even be aligned as one: not ->. */
+#define list_node_of(pos, member)                                                                  \
+	((struct list_head *)((uintptr_t)(pos) + offsetof(typeof(*(pos)), member)))
+#define list_next_entry(pos, member)                                                               \
+	list_entry(list_node_of(pos, member)->next, typeof(*(pos)), member)
+#define list_prev_entry(pos, member)                                                               \
+	list_entry(list_node_of(pos, member)->prev, typeof(*(pos)), member)
+#define list_entry_is_head(pos, head, member) (list_node_of(pos, member) == (head))
 
 #define list_for_each_entry(pos, head, member)                                                     \
 	for (pos = list_first_entry(head, typeof(*pos), member);                                   \

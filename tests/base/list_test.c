@@ -160,3 +160,35 @@ Test(list, safe_iteration_survives_deletion)
 			list_del(&pos->link);
 	expect_order(&head, "ace");
 }
+
+/* For UBSan: the head stands where no entry could. */
+Test(list, entries_may_be_aligned_more_than_the_head)
+{
+	struct wide {
+		struct list_head node;
+		int value;
+	} __attribute__((aligned(64)));
+	static struct {
+		struct wide entries[2];
+		char odd[8];
+		struct list_head head;
+	} it;
+	struct wide *w, *next;
+	int sum = 0;
+
+	INIT_LIST_HEAD(&it.head);
+	for (int i = 0; i < 2; i++) {
+		it.entries[i].value = i + 1;
+		list_add_tail(&it.entries[i].node, &it.head);
+	}
+	list_for_each_entry(w, &it.head, node)
+		sum += w->value;
+	list_for_each_entry_reverse(w, &it.head, node)
+		sum += w->value;
+	list_for_each_entry_safe(w, next, &it.head, node) {
+		sum += w->value;
+		list_del(&w->node);
+	}
+	cr_assert_eq(sum, 9);
+	cr_assert(list_empty(&it.head));
+}
