@@ -129,25 +129,23 @@ static void remap_partition(struct bio *bio)
 	bio->bi_flags |= BIO_REMAPPED;
 }
 
-/* What is not plain: check it, shape it for the device. false: it has ended. */
-static bool __noinline prepare(struct bio *bio, const struct request_queue *q)
+/*
+ * What is not plain: check it, shape it for the device. false: it ends with *@status. The queue is
+ * held, so that its limits stand still.
+ */
+static bool __noinline prepare(struct bio *bio, const struct request_queue *q, blk_status_t *status)
 {
-	blk_status_t status = check(bio, &q->limits);
-
-	if (status) {
-		bio_end_status(bio, status);
+	*status = check(bio, &q->limits);
+	if (*status)
 		return false;
-	}
 	remap_partition(bio);
 	if (!(q->limits.features & BLK_FEAT_POLL))
 		bio->bi_opf &= ~(blk_opf_t)REQ_POLLED;
 	/* Stacked devices pass flushes down, where it is known whether there is a cache. */
 	if (q->mq_ops && op_is_flush(bio->bi_opf) && !READ_ONCE(q->has_write_cache)) {
 		bio->bi_opf &= ~(blk_opf_t)(REQ_PREFLUSH | REQ_FUA);
-		if (!bio_sectors(bio)) {
-			bio_endio(bio);
+		if (!bio_sectors(bio))
 			return false;
-		}
 	}
 	return true;
 }
@@ -338,6 +336,10 @@ static void enter_and_send(struct bio *bio)
 		bio_end_status(bio, status);
 		return;
 	}
+	if (unlikely(!is_plain(bio, q) && !prepare(bio, q, &status))) {
+		refuse_bio(q, bio, status);
+		return;
+	}
 	if (likely(q->mq_ops != NULL))
 		send_to_queue(q, bio);
 	else
@@ -401,7 +403,7 @@ void blk_bio_list_hand_over(void)
 	rt_work_queue(&br->rescue_work);
 }
 
-/* @bio, checked: now, or when the submit_bio around us has returned. */
+/* @bio: now, or when the submit_bio around us has returned. */
 static void __noinline send(struct bio *bio)
 {
 	struct task *task = rt_current();
@@ -425,7 +427,7 @@ static inline bool send_shortly(struct request_queue *q, struct bio *bio, struct
 {
 	struct request *rq, *newest;
 
-	if (!plug || !(rq = plug->cached_rqs) || rq->q != q ||
+	if (!plug || !(rq = plug->cached_rqs) || rq->q != q || !is_plain(bio, q) ||
 	    !bio_fits_simply(bio, &q->limits, q->simple_bytes) ||
 	    plug->rq_count >= BLK_MAX_REQUEST_COUNT || !list_empty(&rq->mq_ctx->sw[0].rq_list))
 		return false;
@@ -452,14 +454,12 @@ void submit_bio(struct bio *bio)
 {
 	struct request_queue *q = bio->bi_bdev->bd_queue;
 	struct task *task = rt_current();
-	bool is_simple = is_plain(bio, q);
 
 	bio->bi_reactor = (uint16_t)rt_reactor_id();
 	if (!bio->bi_ioprio)
 		bio->bi_ioprio = task->ioc.ioprio;
-	if (likely(is_simple && !trace_hook && send_shortly(q, bio, task->plug)))
+	if (likely(!trace_hook && send_shortly(q, bio, task->plug)))
 		return;
 	trace(TRACE_Q, NULL, bio);
-	if (is_simple || prepare(bio, q))
-		send(bio);
+	send(bio);
 }
