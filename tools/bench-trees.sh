@@ -140,8 +140,8 @@ names_rows()
 }$costs")
 	done
 	set -- $best
-	add_row "a name of 1,000,000, listed / n" "$2" ns "of 1,000 / n" "$1" 0.5
-	add_row "a name of 1,000,000, found / n" "$4" ns "of 1,000 / n" "$3" 0.5
+	add_row "a name of 1,000,000, listed / n" "$2" ns-1000 "of 1,000,000" "$1" 0.5
+	add_row "a name of 1,000,000, found / n" "$4" ns-1000 "of 1,000,000" "$3" 0.5
 }
 
 # ---- a very large image ---------------------------------------------------------------------------------

@@ -222,6 +222,20 @@ static unsigned long shown(const char *attr)
 	return strtoul(text, NULL, 10);
 }
 
+/* Blocks that were read before they were asked for, so far. */
+static unsigned long readahead_nr(void)
+{
+	char text[512];
+	const char *at;
+	struct strbuf sb;
+
+	strbuf_init(&sb, text, sizeof(text));
+	sim_expect(attr_show("fs/cache_state", &sb) == 0);
+	at = strstr(text, "readahead ");
+	sim_expect(at != NULL);
+	return at ? strtoul(at + strlen("readahead "), NULL, 10) : 0;
+}
+
 struct listed {
 	uint64_t inos[LOOKED_UP_NR];
 	char names[LOOKED_UP_NR][8];
@@ -249,7 +263,7 @@ static int look_up_listed(struct fs *fs, void *arg)
 	const uint64_t wrong[] = { 0, 2, UINT32_MAX, UINT64_MAX };
 	struct fs_stat d, st, by_name;
 	struct fs_file *dir;
-	unsigned long misses;
+	unsigned long misses, ahead;
 
 	l.nr = 0;
 	sim_expect(view_stat(fs, "d", &d) == 0);
@@ -259,11 +273,12 @@ static int look_up_listed(struct fs *fs, void *arg)
 	sim_expect(l.nr == LOOKED_UP_NR);
 	fs->ops->will_lookup(fs, l.inos, l.nr);
 	misses = shown("fs/cache_misses");
+	ahead = readahead_nr();
 	for (unsigned int i = 0; i < l.nr; i++) {
 		sim_expect(fs->ops->lookup_ino(fs, l.inos[i], &st) == 0 && st.ino == l.inos[i]);
 		fs->ops->forget(fs, st.ino, 1);
 	}
-	sim_expect(shown("fs/cache_misses") == misses);
+	sim_expect(shown("fs/cache_misses") == misses && readahead_nr() == ahead);
 	for (unsigned int i = 0; i < l.nr; i += MANY) {
 		sim_expect(fs->ops->lookup_ino(fs, l.inos[i], &st) == 0);
 		sim_expect(fs->ops->lookup(fs, d.ino, l.names[i], strlen(l.names[i]), &by_name) ==
