@@ -42,7 +42,7 @@ static inline void rq_init(struct request *rq, struct request_queue *q, struct b
 	rq->mq_hctx = hctx;
 	rq->rq_flags = rq_flags;
 	rq->generation++;
-	rq->reactor = (uint16_t)ctx->reactor;
+	WRITE_ONCE(rq->reactor, (uint16_t)ctx->reactor); /* a timeout of another reactor looks */
 	rq->status = BLK_STS_OK;
 	rq->timeout_ns = 0;
 	rq->end_io = NULL;

@@ -63,7 +63,7 @@ static bool look_at(struct request *rq, void *arg)
 {
 	struct blk_timeout_scan *scan = arg;
 
-	if (READ_ONCE(rq->deadline_ns) <= rt_now() && rq->reactor == scan->reactor)
+	if (READ_ONCE(rq->deadline_ns) <= rt_now() && READ_ONCE(rq->reactor) == scan->reactor)
 		ask_driver(rq);
 	if (READ_ONCE(rq->state) == MQ_RQ_IN_FLIGHT)
 		scan->next_ns = min(scan->next_ns,

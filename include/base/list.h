@@ -153,7 +153,7 @@ static inline size_t list_count_nodes(const struct list_head *head)
 	(list_empty(head) ? NULL : list_first_entry(head, type, member))
 /* Behind the last entry @pos is no entry, and may not even be aligned as one: not ->. */
 #define list_node_of(pos, member)                                                                  \
-	((struct list_head *)((uintptr_t)(pos) + offsetof(typeof(*(pos)), member)))
+	((struct list_head *)((char *)(pos) + offsetof(typeof(*(pos)), member)))
 #define list_next_entry(pos, member)                                                               \
 	list_entry(list_node_of(pos, member)->next, typeof(*(pos)), member)
 #define list_prev_entry(pos, member)                                                               \
