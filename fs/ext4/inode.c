@@ -289,4 +289,7 @@ void ext4_inode_stat(const struct ext4_fs *fs, const struct ext4_inode *inode, s
 	};
 	if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode))
 		stat_device(inode, out);
+	/* As the kernel: a file without blocks is not one of holes only. */
+	if (S_ISREG(inode->mode) && ext4_inode_has(inode, EXT4_INLINE_DATA_FL))
+		out->blocks += (inode->size + 511) >> 9;
 }
