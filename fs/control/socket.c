@@ -214,8 +214,18 @@ static void *socket_main(void *arg)
 
 /* ---- up and down --------------------------------------------------------------------------------------- */
 
+/* A mount that is detached and lives on may have had its path taken by the next one there. */
+static void unlink_own(const struct control_socket *cs)
+{
+	struct stat st;
+
+	if (!lstat(cs->addr.sun_path, &st) && st.st_ino == cs->ino)
+		unlink(cs->addr.sun_path);
+}
+
 static int listen_at(struct control_socket *cs, const char *path)
 {
+	struct stat st;
 	mode_t old;
 	int err = 0;
 
@@ -229,9 +239,10 @@ static int listen_at(struct control_socket *cs, const char *path)
 	unlink(path);
 	old = umask(0177);
 	if (bind(cs->listen_fd, (struct sockaddr *)&cs->addr, sizeof(cs->addr)) ||
-	    listen(cs->listen_fd, CLIENTS_MAX))
+	    listen(cs->listen_fd, CLIENTS_MAX) || lstat(path, &st))
 		err = -errno;
 	umask(old);
+	cs->ino = err ? 0 : st.st_ino;
 	if (err)
 		close(cs->listen_fd);
 	return err;
@@ -293,8 +304,8 @@ close_listen:
 	end_tasks(cs);
 	if (cs->event_fd >= 0)
 		close(cs->event_fd);
+	unlink_own(cs);
 	close(cs->listen_fd);
-	unlink(path);
 free_cs:
 	free(cs);
 	return err;
@@ -358,7 +369,7 @@ void control_socket_stop(struct control_socket *cs)
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		if (cs->clients[i].fd >= 0)
 			drop(&cs->clients[i]);
-	unlink(cs->addr.sun_path);
+	unlink_own(cs);
 	close(cs->event_fd);
 	close(cs->listen_fd);
 	pthread_mutex_destroy(&cs->lock);

@@ -43,6 +43,7 @@ struct job {
 struct control_socket {
 	struct control_hooks hooks;
 	struct sockaddr_un addr;
+	ino_t ino; /* of the socket's name: another daemon may have taken the path since */
 	int listen_fd, event_fd;
 	pthread_t thread;
 	struct client clients[CLIENTS_MAX];

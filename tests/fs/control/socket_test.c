@@ -251,3 +251,25 @@ Test(control_socket, stores_that_hang_leave_room_for_the_one_that_frees_them)
 {
 	rt_test_run(1, serve, get_stuck_and_thaw);
 }
+
+/* A detached mount lives on while the next one at its place has a socket of the same name. */
+static int succeed_each_other(void *arg)
+{
+	struct control_hooks hooks = { .info = hook_info };
+	struct control_socket *older, *newer;
+	struct stat st;
+
+	snprintf(socket_path, sizeof(socket_path), "/tmp/blkfs-socket-test-%d", getpid());
+	cr_assert_eq(control_socket_start(socket_path, &hooks, &older), 0);
+	cr_assert_eq(control_socket_start(socket_path, &hooks, &newer), 0);
+	control_socket_stop(older);
+	cr_expect_eq(stat(socket_path, &st), 0, "the newer socket keeps its name");
+	control_socket_stop(newer);
+	cr_expect_neq(stat(socket_path, &st), 0, "the socket is gone");
+	return 0;
+}
+
+Test(control_socket, an_older_one_leaves_the_name_to_the_newer)
+{
+	rt_test_run(1, succeed_each_other, NULL);
+}
