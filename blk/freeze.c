@@ -89,7 +89,7 @@ static bool is_thawed(void *arg)
 
 blk_status_t blk_queue_enter_slow(struct request_queue *q, blk_opf_t opf)
 {
-	while (READ_ONCE(q->is_stalled)) {
+	while (__atomic_load_n(&q->is_stalled, __ATOMIC_ACQUIRE)) {
 		if (queue_flag_test(q, QUEUE_FLAG_DYING))
 			return BLK_STS_OFFLINE;
 		if (opf & REQ_NOWAIT)

@@ -67,7 +67,8 @@ blk_status_t blk_queue_enter_slow(struct request_queue *q, blk_opf_t opf);
 
 static inline blk_status_t blk_queue_enter(struct request_queue *q, blk_opf_t opf)
 {
-	if (unlikely(READ_ONCE(q->is_stalled)))
+	/* Pairs with update_stalled(): what was changed while it stood still is seen from here on. */
+	if (unlikely(__atomic_load_n(&q->is_stalled, __ATOMIC_ACQUIRE)))
 		return blk_queue_enter_slow(q, opf);
 	blk_queue_usage_add(blk_mq_this_ctx(q), 1);
 	return BLK_STS_OK;

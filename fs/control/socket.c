@@ -294,12 +294,14 @@ int control_socket_start(const char *path, const struct control_hooks *hooks,
 	err = cs->event_fd < 0 ? -errno : start_tasks(cs);
 	if (err)
 		goto close_listen;
+	*out = cs; /* before there is a thread whose hooks may look at it */
 	err = -pthread_create(&cs->thread, NULL, socket_main, cs);
 	if (err)
-		goto close_listen;
-	*out = cs;
+		goto clear_out;
 	return 0;
 
+clear_out:
+	*out = NULL;
 close_listen:
 	end_tasks(cs);
 	if (cs->event_fd >= 0)
