@@ -106,14 +106,10 @@ static int show_dispatch(void *obj, struct strbuf *out)
 	return ask_reactors(&ask, hctx->reactors);
 }
 
-/*
- * A look at a word that its reactor may be writing: whichever value is seen will do, and only that
- * reactor then goes on with the request.
- */
-__attribute__((no_sanitize("thread"), noinline)) static bool
-is_of_this_reactor(const struct request *rq, const struct blk_mq_hw_ctx *hctx)
+/* Its reactor may be writing: whichever value is seen will do, as only that reactor then goes on. */
+static bool is_of_this_reactor(const struct request *rq, const struct blk_mq_hw_ctx *hctx)
 {
-	return rq->reactor == rt_reactor_id() && rq->mq_hctx == hctx;
+	return READ_ONCE(rq->reactor) == rt_reactor_id() && READ_ONCE(rq->mq_hctx) == hctx;
 }
 
 static void answer_busy(const struct ask *ask)

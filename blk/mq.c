@@ -39,10 +39,10 @@ static inline void rq_init(struct request *rq, struct request_queue *q, struct b
 	blkfs_debug_assert(rq->state == MQ_RQ_IDLE);
 	rq->q = q;
 	rq->mq_ctx = ctx;
-	rq->mq_hctx = hctx;
+	WRITE_ONCE(rq->mq_hctx, hctx); /* this and reactor: other reactors look whose it is */
 	rq->rq_flags = rq_flags;
 	rq->generation++;
-	WRITE_ONCE(rq->reactor, (uint16_t)ctx->reactor); /* a timeout of another reactor looks */
+	WRITE_ONCE(rq->reactor, (uint16_t)ctx->reactor);
 	rq->status = BLK_STS_OK;
 	rq->timeout_ns = 0;
 	rq->end_io = NULL;

@@ -235,7 +235,7 @@ int blk_mq_update_nr_requests(struct request_queue *q, unsigned int nr)
 			blk_mq_tags_set_depth(q->hctxs[h]->tags, nr + reserved);
 	}
 	if (!err) {
-		q->nr_requests = nr;
+		WRITE_ONCE(q->nr_requests, nr);
 		if (q->elevator && q->elevator->type->ops.depth_updated)
 			q->elevator->type->ops.depth_updated(q);
 	}
@@ -352,9 +352,19 @@ static int alloc_ctxs(struct request_queue *q)
 
 /* ---- limits ---------------------------------------------------------------------------------------------------- */
 
+/* Files show single limits meanwhile: no field is ever half written. */
+static void copy_limits(struct queue_limits *to, const struct queue_limits *from)
+{
+	enum { WORDS = sizeof(*to) / sizeof(uint64_t) };
+
+	BUILD_BUG_ON(sizeof(*to) % sizeof(uint64_t) != 0);
+	for (size_t i = 0; i < WORDS; i++)
+		WRITE_ONCE(((uint64_t *)to)[i], ((const uint64_t *)from)[i]);
+}
+
 static void apply_limits(struct request_queue *q, const struct queue_limits *lim)
 {
-	q->limits = *lim;
+	copy_limits(&q->limits, lim);
 	/* With maps of several types the short way would have to choose: there is none. */
 	q->simple_bytes = q->tag_set && q->tag_set->nr_maps > 1 ? 0 : queue_simple_bytes(lim);
 	q->has_fua = lim->features & BLK_FEAT_FUA;
