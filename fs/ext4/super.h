@@ -98,7 +98,7 @@ int __must_check ext4_super_read(struct block_device *bdev, uint64_t sb_block,
 				 struct ext4_super *out);
 /* The pure part: decodes and checks 1024 bytes of a disk for a device of @dev_bytes. */
 int __must_check ext4_super_decode(const char *dev, const void *raw, uint64_t dev_bytes,
-				   struct ext4_super *out);
+				   struct ext4_super *sb);
 /* The magic is there. 0, -EINVAL, or an I/O error. */
 int __must_check ext4_super_probe(struct block_device *bdev);
 

@@ -34,8 +34,6 @@ enum {
 	CONNECTION_SHIFT = 20, /* the kernel's dev_t: 12 bits major, 20 bits minor */
 };
 
-extern char **environ;
-
 static const struct {
 	unsigned long flag;
 	const char *name;

@@ -400,7 +400,7 @@ static size_t without_trusted(char *names, size_t len)
 
 		size = min(size, len - pos);
 		if (size <= strlen("trusted.") ||
-		    memcmp(names + pos, "trusted.", strlen("trusted."))) {
+		    memcmp(names + pos, "trusted.", strlen("trusted.")) != 0) {
 			memmove(names + kept, names + pos, size);
 			kept += size;
 		}

@@ -84,7 +84,7 @@ static int raw_lookup(struct fs *fs, uint64_t dir, const char *name, size_t name
 {
 	if (dir != FS_ROOT_INO)
 		return -ENOTDIR;
-	if (name_len != strlen(disk_name) || memcmp(name, disk_name, name_len))
+	if (name_len != strlen(disk_name) || memcmp(name, disk_name, name_len) != 0)
 		return -ENOENT;
 	return raw_getattr(fs, RAW_DISK_INO, out);
 }

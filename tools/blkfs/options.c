@@ -250,7 +250,7 @@ static int take_option(struct mount_options *mo, const char *option, struct strb
 	if (row->kind == OPT_IGNORE)
 		return 0;
 	is_flag = row->kind == OPT_SET32 || row->kind == OPT_SETBOOL;
-	if (is_flag == !!value && strcmp(row->name, "barrier")) {
+	if (is_flag == !!value && strcmp(row->name, "barrier") != 0) {
 		strbuf_printf(why, "mount option '%s' %s", row->name,
 			      is_flag ? "takes no value" : "needs a value: name=value");
 		return -EINVAL;

@@ -80,7 +80,7 @@ static int each_socket(const char *dir, int (*fn)(void *ctx, const char *socket_
 		size_t len = strlen(e->d_name), tail = strlen(socket_tail);
 		char path[PATH_MAX];
 
-		if (len <= tail || strcmp(e->d_name + len - tail, socket_tail))
+		if (len <= tail || strcmp(e->d_name + len - tail, socket_tail) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		ret = fn(ctx, path);

@@ -67,7 +67,7 @@ int source_parse(struct source *src, const char *text, uint32_t driver, struct s
 {
 	*src = (struct source){ 0 };
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		if (strncmp(text, prefixes[i].prefix, strlen(prefixes[i].prefix)))
+		if (strncmp(text, prefixes[i].prefix, strlen(prefixes[i].prefix)) != 0)
 			continue;
 		if (driver != OPT_DRIVER_AUTO && driver != prefixes[i].driver) {
 			strbuf_printf(why, "%s: another driver than driver= says", text);
